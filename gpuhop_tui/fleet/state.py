@@ -1,0 +1,83 @@
+"""The state of the whole fleet as plain immutable data: all that a screen or `--json` shows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gpuhop_tui.probe.sample import Sample
+from gpuhop_tui.problem import Problem
+from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
+
+
+@dataclass(frozen=True, slots=True)
+class BastionState:
+    """One bastion: its link, its place in the chain, its log."""
+
+    name: str
+    address: str  # user@host:port
+    via: tuple[str, ...] = ()  # bastions before it, outermost first
+    link: LinkStatus = field(default_factory=LinkStatus)
+    events: tuple[LinkEvent, ...] = ()  # oldest first, bounded
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One node: its link, its last sample (kept when the link is lost), its log."""
+
+    name: str
+    address: str  # user@host:port
+    via: tuple[str, ...] = ()  # bastions before it, outermost first
+    tags: tuple[str, ...] = ()
+    link: LinkStatus = field(default_factory=LinkStatus)
+    sample: Sample | None = None
+    stale: bool = False  # the sample is not live: link down, or no line within 3 intervals
+    probe_problem: Problem | None = None  # the link is up but there are no figures
+    events: tuple[LinkEvent, ...] = ()  # oldest first, bounded
+
+    @property
+    def problem(self) -> Problem | None:
+        """What stands between the user and this node's figures, if anything."""
+        if self.link.state is not LinkState.UP:
+            return self.link.problem
+        return self.probe_problem or (self.sample.problem if self.sample else None)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetState:
+    """Everything, at one moment. Order is the config file's."""
+
+    bastions: tuple[BastionState, ...] = ()
+    nodes: tuple[NodeState, ...] = ()
+    agent: str = ""  # one line about the agent, such as "2 keys"
+
+    def node(self, name: str) -> NodeState | None:
+        return next((node for node in self.nodes if node.name == name), None)
+
+
+HistoryPoint = tuple[float, float | None, float | None]
+"""(seconds since the epoch, utilization percent, memory used percent); None is a gap."""
+
+
+class FleetSource(Protocol):
+    """What a screen or a command needs of a running fleet; `Fleet` and test doubles are one."""
+
+    @property
+    def state(self) -> FleetState: ...
+
+    def changes(self) -> AsyncIterator[FleetState]:
+        """Yields the newest state after each change; changes that pile up are merged."""
+        ...
+
+    def history(self, node: str, gpu_index: int) -> Sequence[HistoryPoint]:
+        """The recent past of one GPU, oldest first, bounded."""
+        ...
+
+    def retry(self, name: str | None = None) -> None:
+        """Try the named bastion's or node's link now, blocked or waiting; None: all of them."""
+        ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...

@@ -1,0 +1,101 @@
+"""One sample of a node: its GPUs, the processes on them, and the machine itself.
+
+Every figure may be None; then `missing` of its owner names the reason. Zero is a figure.
+Units are in the names: bytes, percent (0 to 100), celsius, watts, MHz, seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gpuhop_tui.problem import Problem
+
+Source = Literal["nvml", "nvidia-smi", "simulated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that holds GPU memory or runs on a GPU, as seen on the host."""
+
+    pid: int  # the host's
+    user: str | None
+    command: str | None
+    memory_bytes: int | None  # on the GPU it is listed under
+    started_at: float | None
+    container: str | None = None  # name
+    container_id: str | None = None
+    tmux_session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MigInstance:
+    """One MIG compute instance of a GPU."""
+
+    index: int
+    uuid: str | None
+    name: str | None  # profile, such as "1g.10gb"
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    processes: tuple[Process, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU. `lost` says why it no longer answers (then the figures are None)."""
+
+    index: int
+    uuid: str | None = None
+    name: str | None = None
+    utilization_percent: int | None = None
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
+    temperature_celsius: int | None = None
+    power_watts: float | None = None
+    power_limit_watts: float | None = None
+    fan_percent: int | None = None
+    sm_clock_mhz: int | None = None
+    throttle_reasons: tuple[str, ...] | None = None  # None: unknown; (): not throttled
+    ecc_uncorrected: int | None = None
+    mig: tuple[MigInstance, ...] = ()
+    missing: dict[str, str] = field(default_factory=dict)
+    processes: tuple[Process, ...] = ()
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Free and total bytes of the file system that holds `path`."""
+
+    path: str
+    free_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine around the GPUs."""
+
+    hostname: str | None = None
+    boot_time: float | None = None
+    cpu_count: int | None = None
+    cpu_percent: float | None = None
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
+    load_1: float | None = None
+    disks: tuple[Disk, ...] = ()  # "/" and the container store, where there is one
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a node said at one moment."""
+
+    source: Source
+    sampled_at: float  # the laptop's clock at arrival
+    driver: str | None = None
+    cuda: str | None = None
+    gpus: tuple[Gpu, ...] = ()
+    host: Host = field(default_factory=Host)
+    problem: Problem | None = None  # no driver, driver mismatch, no permission: gpus is empty
