@@ -1,0 +1,151 @@
+"""`gpuhop-tui`: the command line, and the one place where its exit statuses are decided."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpuhop_tui import __version__
+from gpuhop_tui.cli.failure import (
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_PIPE,
+    CommandError,
+)
+from gpuhop_tui.cli.log import LEVELS, start_log
+
+PROGRAM = "gpuhop-tui"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status. No exception and no traceback comes out."""
+    try:
+        options = command_line().parse_args(argv)
+    except SystemExit as stop:  # argparse has said why
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        start_log(options.log_file, options.log_level)
+        status = _run(options)
+        sys.stdout.flush()
+        return status
+    except CommandError as error:
+        _complain(*error.lines)
+        return error.status
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _discard_stdout()
+        return EXIT_PIPE
+    except Exception as error:
+        logging.getLogger(__name__).exception("unexpected")
+        _complain(_unexpected(error, options.log_file))
+        return EXIT_INTERNAL
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser. The common options may stand before the command or after it."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="The GPUs of servers behind SSH bastions, on one screen.",
+        epilog="Without a command, the dashboard opens.",
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    _add_common(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    status = commands.add_parser(
+        "status",
+        help="one sample of every node, as a table or as JSON",
+        description="One sample of every node. Exits 0 when all answered, 1 when some did not, "
+        "2 when the command line or the config is wrong.",
+    )
+    _add_common(status, again=True)
+    status.add_argument("nodes", nargs="*", metavar="NODE", help="only these (default: all)")
+    status.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    status.add_argument(
+        "--follow", action="store_true", help="print one line of JSON a sample, until stopped"
+    )
+    status.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=15.0,
+        metavar="S",
+        help="seconds after which a silent node is given up (default: 15)",
+    )
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Options of every command; where they are offered `again` they override only if given."""
+
+    def default(value: object) -> object:
+        return argparse.SUPPRESS if again else value
+
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="PATH",
+        default=default(None),
+        help="the config file (default: $GPUHOP_CONFIG, else the user's config directory)",
+    )
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        default=default(False),
+        help="an embedded fleet with simulated GPUs; touches nothing of yours",
+    )
+    parser.add_argument(
+        "--log-file", type=Path, metavar="PATH", default=default(None), help="log to this file"
+    )
+    parser.add_argument(
+        "--log-level", choices=LEVELS, default=default("info"), help="how much (default: info)"
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.demo and options.config is not None:
+        raise CommandError("--demo has a fleet of its own: leave --config out")
+    if options.command == "status":
+        from gpuhop_tui.cli.status import run_status
+
+        return run_status(options)
+    from gpuhop_tui.cli.dashboard import run_dashboard
+
+    return run_dashboard(options)
+
+
+def _unexpected(error: Exception, log_file: Path | None) -> str:
+    what = f"unexpected {type(error).__name__}: {error}".splitlines()[0]
+    where = (
+        f"details are in {log_file}" if log_file else "run again with --log-file PATH for details"
+    )
+    return f"{what} ({where})"
+
+
+def _complain(*lines: str) -> None:
+    try:
+        for line in lines:
+            print(f"{PROGRAM}: {line}", file=sys.stderr)
+    except OSError:
+        pass  # nobody reads stderr: the exit status has to do
+
+
+def _discard_stdout() -> None:
+    """Keep the interpreter from failing once more when it flushes a closed pipe at exit."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
