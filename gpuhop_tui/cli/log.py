@@ -1,4 +1,4 @@
-"""The log file: asked for by `--log-file`, readable by its owner alone, and the only log there is."""
+"""The log file: asked for by `--log-file`, its owner's alone, and the only log there is."""
 
 from __future__ import annotations
 

@@ -1,0 +1,123 @@
+"""The fleet as scripts see it: the `--json` contract, schema 1.
+
+Every field is there even where it is null, and every null figure of a GPU has its reason in
+`missing`. Times are seconds since the epoch, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gpuhop_tui.fleet.state import FleetState, NodeState
+from gpuhop_tui.probe.sample import Gpu, MigInstance, Process
+from gpuhop_tui.problem import Problem
+
+SCHEMA = 1
+
+Json = dict[str, Any]
+
+_GPU_FIGURES = (
+    "uuid",
+    "name",
+    "utilization_percent",
+    "memory_used_bytes",
+    "memory_total_bytes",
+    "temperature_celsius",
+    "power_watts",
+    "power_limit_watts",
+    "fan_percent",
+    "sm_clock_mhz",
+    "throttle_reasons",
+    "ecc_uncorrected",
+)
+_MIG_FIGURES = ("uuid", "name", "memory_used_bytes", "memory_total_bytes")
+
+
+def report_fleet(state: FleetState) -> Json:
+    """All nodes, in the order of the config."""
+    return report_nodes(state.nodes)
+
+
+def report_nodes(nodes: Iterable[NodeState]) -> Json:
+    """The given nodes under the head of the schema."""
+    return {"schema": SCHEMA, "nodes": [report_node(node) for node in nodes]}
+
+
+def report_node(node: NodeState) -> Json:
+    """One node. `state` is that of its link: a node that is up may still have an `error`.
+
+    Where the link is lost the last sample stays, and `sampled_at` tells its age.
+    """
+    sample = node.sample
+    return {
+        "name": node.name,
+        "state": node.link.state.value,
+        "error": _report_problem(node.problem),
+        "via": list(node.via),
+        "connect_seconds": node.link.connect_seconds,
+        "source": sample.source if sample else None,
+        "driver": sample.driver if sample else None,
+        "cuda": sample.cuda if sample else None,
+        "sampled_at": sample.sampled_at if sample else None,
+        "gpus": [_report_gpu(gpu) for gpu in sample.gpus] if sample else [],
+    }
+
+
+def _report_problem(problem: Problem | None) -> Json | None:
+    if problem is None:
+        return None
+    return {
+        "hop": problem.hop,
+        "kind": problem.kind.value,
+        "message": problem.message,
+        "advice": problem.advice,
+    }
+
+
+def _report_gpu(gpu: Gpu) -> Json:
+    figures = _figures(gpu, _GPU_FIGURES)
+    return {
+        "index": gpu.index,
+        **figures,
+        "mig": [_report_mig(instance) for instance in gpu.mig],
+        "missing": _reasons(figures, gpu.missing, otherwise=gpu.lost),
+        "processes": [_report_process(process) for process in gpu.processes],
+    }
+
+
+def _report_mig(instance: MigInstance) -> Json:
+    figures = _figures(instance, _MIG_FIGURES)
+    return {
+        "index": instance.index,
+        **figures,
+        "missing": _reasons(figures, instance.missing),
+        "processes": [_report_process(process) for process in instance.processes],
+    }
+
+
+def _report_process(process: Process) -> Json:
+    return {
+        "pid": process.pid,
+        "user": process.user,
+        "command": process.command,
+        "memory_bytes": process.memory_bytes,
+        "started_at": process.started_at,
+        "container": process.container,
+        "container_id": process.container_id,
+        "tmux_session": process.tmux_session,
+    }
+
+
+def _figures(owner: object, names: tuple[str, ...]) -> Json:
+    values = {name: getattr(owner, name) for name in names}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+
+def _reasons(figures: Json, missing: dict[str, str], otherwise: str | None = None) -> Json:
+    """The reason of each null figure, after those that the probe named for anything else."""
+    named = {name: why for name, why in missing.items() if figures.get(name) is None}
+    for name, value in figures.items():
+        if value is None:
+            named.setdefault(name, otherwise or "not reported")
+    return named
