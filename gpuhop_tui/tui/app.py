@@ -1,0 +1,199 @@
+"""The dashboard's app: opens a fleet, passes its states to the screen, and closes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, ClassVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.worker import Worker, WorkerState
+
+from gpuhop_tui.fleet.state import FleetSource
+from gpuhop_tui.tui import keymap as keys
+from gpuhop_tui.tui.commands import FleetCommands
+from gpuhop_tui.tui.messages import (
+    Asked,
+    FleetChanged,
+    FleetFailed,
+    FleetFirstRun,
+    FleetOpened,
+    Withdrawn,
+)
+from gpuhop_tui.tui.opening import FirstRun, Opened, OpenFleet
+from gpuhop_tui.tui.prompter import TuiPrompter
+from gpuhop_tui.tui.screens.dashboard import DashboardScreen
+from gpuhop_tui.tui.screens.dialog import Dialog
+from gpuhop_tui.tui.screens.trouble import FirstRunScreen, OpenFailedScreen
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_PAINTS = 0.1  # states that come faster are merged
+SECONDS_TO_STOP = 5.0
+EXIT_CONFIG = 2
+
+
+class GpuhopApp(App[int]):
+    """Shows one fleet.
+
+    `open_fleet` is awaited once the first frame is on screen. Its fleet is started, watched, and
+    stopped when the app ends. The app's result is the exit status: 0, or 2 where no fleet could be
+    opened.
+    """
+
+    TITLE = "gpuhop"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar = {lambda: FleetCommands}
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("help", "palette", "quit")]
+
+    def __init__(
+        self,
+        open_fleet: OpenFleet,
+        *,
+        keymap: Mapping[str, str] | None = None,
+        theme: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.clock = clock
+        self.source: FleetSource | None = None
+        self._open_fleet = open_fleet
+        self._prompter = TuiPrompter(self)
+        self._failed = False
+        self._use(theme, keymap)
+
+    def get_default_screen(self) -> DashboardScreen:
+        return DashboardScreen(self.clock)
+
+    @property
+    def dashboard(self) -> DashboardScreen:
+        """The screen at the bottom of the stack."""
+        screen = self.screen_stack[0]
+        assert isinstance(screen, DashboardScreen)
+        return screen
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self.open)
+
+    # Opening
+
+    def open(self) -> None:
+        """Read the config and start the fleet, in the background."""
+        self._failed = False
+        self._start_worker(self._open(), "open")
+
+    async def _open(self) -> None:
+        try:
+            result = await self._open_fleet(self._prompter)
+        except Exception as error:
+            log.info("the fleet could not be opened", exc_info=error)
+            self.post_message(FleetFailed(error))
+            return
+        if isinstance(result, FirstRun):
+            self.post_message(FleetFirstRun(result))
+        else:
+            opened = result if isinstance(result, Opened) else Opened(result)
+            self.post_message(FleetOpened(opened))
+
+    def on_fleet_opened(self, message: FleetOpened) -> None:
+        opened = message.opened
+        self._use(opened.theme, opened.keymap)
+        self.source = opened.source
+        self._start_worker(self._watch(opened.source), "watch")
+        self._start_worker(opened.source.start(), "start")
+
+    def on_fleet_first_run(self, message: FleetFirstRun) -> None:
+        self._failed = True
+        self.push_screen(FirstRunScreen(message.first_run), self._after_trouble)
+
+    def on_fleet_failed(self, message: FleetFailed) -> None:
+        self._failed = True
+        self.push_screen(OpenFailedScreen(message.error), self._after_trouble)
+
+    def _after_trouble(self, again: bool | None) -> None:
+        if again:
+            self.open()
+        else:
+            self.exit(EXIT_CONFIG)
+
+    def _use(self, theme: str | None, keymap: Mapping[str, str] | None) -> None:
+        """Take the look and the keys of a config; what is not known there is said, not obeyed."""
+        if theme and theme in self.available_themes:
+            self.theme = theme
+        elif theme:
+            self.notify(f"There is no theme {theme!r}.", severity="warning", markup=False)
+        if keymap:
+            unknown = keys.unknown_ids(keymap)
+            self.set_keymap({name: key for name, key in keymap.items() if name not in unknown})
+            if unknown:
+                self.notify(
+                    "ui.keymap names no key: " + ", ".join(unknown),
+                    severity="warning",
+                    markup=False,
+                )
+
+    # The running fleet
+
+    async def _watch(self, source: FleetSource) -> None:
+        """Post the newest state, at most ten times a second."""
+        self.post_message(FleetChanged(source.state))
+        async for state in source.changes():
+            self.post_message(FleetChanged(state))
+            await asyncio.sleep(SECONDS_BETWEEN_PAINTS)
+
+    def on_fleet_changed(self, message: FleetChanged) -> None:
+        self.dashboard.show(message.state, self.source)
+
+    def retry(self, name: str | None = None) -> None:
+        """Try a bastion's or a node's link now; None: all of them."""
+        if self.source is not None:
+            self.source.retry(name)
+            self.notify(f"Trying {name or 'every link'} again", timeout=2, markup=False)
+
+    def on_asked(self, message: Asked) -> None:
+        answer = message.answer
+        if answer.done():  # given up while the question waited for its turn
+            return
+
+        def give(result: object) -> None:
+            if not answer.done():
+                answer.set_result(result)
+
+        self.push_screen(message.dialog, give)
+
+    def on_withdrawn(self, message: Withdrawn) -> None:
+        if isinstance(message.dialog, Dialog):
+            message.dialog.withdraw()
+
+    # Ending
+
+    def action_quit_fleet(self) -> None:
+        self.exit(EXIT_CONFIG if self._failed else 0)
+
+    async def on_unmount(self) -> None:
+        if self.source is None:
+            return
+        try:
+            await asyncio.wait_for(self.source.stop(), SECONDS_TO_STOP)
+        except Exception as error:
+            log.warning("the fleet did not stop cleanly", exc_info=error)
+
+    # Workers
+
+    def _start_worker(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self.run_worker(work, name=name, group=name, exclusive=True, exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR:
+            error = event.worker.error
+            log.error("worker %s failed", event.worker.name, exc_info=error)
+            self.notify(
+                f"{type(error).__name__}: {error}",
+                title=f"Something went wrong ({event.worker.name})",
+                severity="error",
+                timeout=15,
+                markup=False,
+            )
