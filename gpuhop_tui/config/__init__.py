@@ -1,0 +1,1 @@
+"""The config file, and the plan that it resolves to."""

@@ -1,0 +1,315 @@
+"""What `config.toml` may hold: one frozen model a table, every key with its unit and default.
+
+The models check one value at a time; what concerns several entries (unique names, `via` that names
+a bastion, no cycles) is checked by `gpuhop_tui.config.references` when a file is loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SHELL = re.compile(r"['`\"$\\;&<>|(){}]")
+_DURATION = re.compile(r"(?=[0-9])([0-9]+[smhdw])*([0-9]+)?", re.IGNORECASE)
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SIZE = re.compile(r"\d+(\.\d+)?\s*([bkmgt]|[kmgt]i?b)?", re.IGNORECASE)
+_PORTS = re.compile(r"((\[[0-9a-f:]+\]|[\w.-]+):)?(\d+:)?\d+(/(tcp|udp))?", re.IGNORECASE)
+
+
+def _plain(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    if _CONTROL.search(text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+def _argument(text: str) -> str:
+    """`ssh` and a shell may see this value: nothing in it may look like an option or a command.
+
+    The characters are those that OpenSSH itself refuses in host and user names (ssh.c).
+    """
+    _plain(text)
+    if text.startswith("-"):
+        raise ValueError('must not begin with "-"')
+    if bad := _SHELL.search(text):
+        raise ValueError(f"must not hold {bad.group()}")
+    return text
+
+
+def _host(text: str) -> str:
+    _argument(text)
+    if "@" in text:
+        raise ValueError('names a user: write the part before "@" as `user`')
+    if re.search(r"\s", text):
+        raise ValueError("must not hold spaces")
+    return text
+
+
+def _name(text: str) -> str:
+    _plain(text)
+    if text.startswith("-"):
+        raise ValueError('must not begin with "-"')
+    if text != text.strip():
+        raise ValueError("must not begin or end with a space")
+    if "/" in text:
+        raise ValueError('must not hold "/", which parts a node from its container')
+    return text
+
+
+def _user_path(value: Any) -> Any:
+    """`~` is $HOME, as a shell has it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        path = Path(_plain(value)).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with the home of a user who does not exist") from None
+    if not path.is_absolute():
+        raise ValueError('must be absolute, or begin with "~/"')
+    return path
+
+
+def _duration(value: Any) -> Any:
+    """Seconds of "8h", "30m", "1h30m", "2d" (sshd_config(5), TIME FORMATS) or of a number."""
+    if not isinstance(value, str):
+        return value
+    if not _DURATION.fullmatch(value):
+        raise ValueError('must be a duration such as "8h", "30m" or "2d", or seconds')
+    parts = re.findall(r"([0-9]+)([smhdw]?)", value.lower())
+    return sum(int(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _size(text: str) -> str:
+    if not _SIZE.fullmatch(text):
+        raise ValueError('must be a size such as "2gb" or "512m"')
+    return text
+
+
+def _ports(text: str) -> str:
+    numbers = [int(number) for number in re.findall(r"(?:^|:)(\d+)(?=:|/|$)", text)]
+    if not _PORTS.fullmatch(text) or not all(1 <= number <= 65535 for number in numbers):
+        raise ValueError('must be "NODE_PORT:CONTAINER_PORT", such as "8888:8888"')
+    return text
+
+
+def _volume(text: str) -> str:
+    _plain(text)
+    source, _, target = text.partition(":")
+    if not source or not target.startswith("/"):
+        raise ValueError('must be "SOURCE:/TARGET" or "SOURCE:/TARGET:ro"')
+    return text
+
+
+def _gpus(value: Any) -> Any:
+    """Anything that picks GPUs; kept as it was written."""
+    words = isinstance(value, str) and value in ("all", "pick")
+    count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    chosen = (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(x, str | int) and not isinstance(x, bool) for x in value)
+    )
+    if not (words or count or chosen):
+        raise ValueError('must be "all", "pick", a count, or a list of indexes or UUIDs')
+    return tuple(value) if chosen else value
+
+
+def _agent_or_path(text: str) -> str:
+    return text if text == "agent" else str(_user_path(text))
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Host = Annotated[str, AfterValidator(_host)]
+Argument = Annotated[str, AfterValidator(_argument)]
+Text = Annotated[str, AfterValidator(_plain)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+UserPath = Annotated[Path, BeforeValidator(_user_path)]
+Seconds = Annotated[int, BeforeValidator(_duration), Field(ge=1)]
+
+
+class _Table(BaseModel):
+    """A TOML table: no unknown key, no silent conversion, no change after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class UiConfig(_Table):
+    """[ui]: how the dashboard looks and how often it asks."""
+
+    theme: Text = "textual-dark"
+    """Name of a Textual theme. Default: "textual-dark"."""
+
+    sample_interval: Annotated[float, Field(ge=0.5, le=60)] = 2.0
+    """Seconds between two samples of a node's GPUs, 0.5 to 60. Default: 2."""
+
+    keymap: dict[str, Text] = Field(default_factory=dict)
+    """[ui.keymap]: id of a binding = its keys, comma-separated. Default: none is changed."""
+
+
+class GuardConfig(_Table):
+    """[agent.guard]: who may sign with a lent agent."""
+
+    default: Literal["ask", "allow", "deny"] = "ask"
+    """What becomes of a signature that a remote host asks for: "ask", "allow" or "deny".
+    Default: "ask"."""
+
+
+class AgentConfig(_Table):
+    """[agent]: the SSH agent on this machine."""
+
+    socket: UserPath | None = None
+    """Path of the agent's socket. Default: what SSH_AUTH_SOCK says."""
+
+    key_lifetime: Seconds = 8 * 3600
+    """How long the agent keeps a key that gpuhop adds: "8h", "30m", "2d", or seconds; loaded as
+    seconds. Default: "8h"."""
+
+    guard: GuardConfig = GuardConfig()
+    """[agent.guard]. Default: ask."""
+
+
+class _Server(_Table):
+    """What a bastion and a node have in common. Where `ssh` is given, a key that is absent has the
+    value that the alias resolves to; a key that is given wins over the alias."""
+
+    name: Name
+    """How it is shown and named. Required, unique over bastions and nodes."""
+
+    host: Host | None = None
+    """Host name or address. Required where `ssh` is absent."""
+
+    ssh: Argument | None = None
+    """Alias of OpenSSH, resolved as `ssh -G` does. Required where `host` is absent."""
+
+    port: Port | None = None
+    """TCP port of the SSH server, 1 to 65535. Default: 22."""
+
+    user: Argument | None = None
+    """Login name. Default: the local login name."""
+
+    identity_file: UserPath | None = None
+    """Private key. Default: the usual ones of ~/.ssh that exist."""
+
+    forward_agent: bool | None = None
+    """Lend the agent to shells on this server. Default: false."""
+
+    via: Annotated[tuple[Name, ...], BeforeValidator(_one_or_many), Field(strict=False)] | None = (
+        None
+    )
+    """Bastions before this one, outermost first; a name or a list of names. Default: none; an
+    empty list beside `ssh` drops the alias's ProxyJump."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> _Server:
+        if self.host is None and self.ssh is None:
+            raise ValueError("needs `host` or `ssh`")
+        return self
+
+
+class BastionConfig(_Server):
+    """[[bastions]]: an SSH server that leads to others."""
+
+    transport: Literal["tcp", "exec"] = "tcp"
+    """How the next server is reached: "tcp", a direct-tcpip channel; "exec", a relay command, where
+    the bastion forbids TCP forwarding. Default: "tcp"."""
+
+
+class NodeConfig(_Server):
+    """[[nodes]]: an SSH server with GPUs."""
+
+    docker_socket: Text = "/var/run/docker.sock"
+    """Path of the Docker engine's socket on the node. Default: "/var/run/docker.sock"."""
+
+    tags: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """Words to filter by. Default: none."""
+
+
+class BuildConfig(_Table):
+    """[templates.build]: how to build a template's image on the node when it is absent."""
+
+    dockerfile: UserPath | None = None
+    """Path of a Dockerfile on this machine. Either this or `preset`."""
+
+    preset: Text | None = None
+    """Name of a Dockerfile that gpuhop brings. Either this or `dockerfile`."""
+
+    authorized_keys: Annotated[Text, AfterValidator(_agent_or_path)] = "agent"
+    """Who may log in to the container: "agent", the public keys that the agent holds, or the path
+    of a file of public keys. Default: "agent"."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> BuildConfig:
+        if (self.dockerfile is None) == (self.preset is None):
+            raise ValueError("needs either `dockerfile` or `preset`")
+        return self
+
+
+class TemplateConfig(_Table):
+    """[[templates]]: a container as the team agreed on it."""
+
+    name: Name
+    """How it is shown and named. Required, unique over templates."""
+
+    image: Argument
+    """Image with its tag. Required."""
+
+    gpus: Annotated[str | int | tuple[str | int, ...], BeforeValidator(_gpus)] = "all"
+    """"all", a count, a list of indexes or UUIDs, or "pick" to be asked. Default: "all"."""
+
+    shm_size: Annotated[str, AfterValidator(_size)] | None = None
+    """Size of /dev/shm, such as "2gb". Default: the engine's."""
+
+    ports: Annotated[tuple[Annotated[str, AfterValidator(_ports)], ...], Field(strict=False)] = ()
+    """Published ports, "NODE_PORT:CONTAINER_PORT". Default: none."""
+
+    volumes: Annotated[
+        tuple[Annotated[str, AfterValidator(_volume)], ...], Field(strict=False)
+    ] = ()
+    """Mounts, "SOURCE:/TARGET[:ro]". Default: none."""
+
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment of the container. Default: none."""
+
+    command: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Program and its arguments. Default: the image's own."""
+
+    ssh_port: Port | None = None
+    """The node's port at which the container's own sshd answers. Default: it has none."""
+
+    build: BuildConfig | None = None
+    """[templates.build]. Default: the image is pulled."""
+
+
+class Config(_Table):
+    """The whole file."""
+
+    ui: UiConfig = UiConfig()
+    """[ui]"""
+
+    agent: AgentConfig = AgentConfig()
+    """[agent]"""
+
+    bastions: Annotated[tuple[BastionConfig, ...], Field(strict=False)] = ()
+    """[[bastions]], in the order of the screen."""
+
+    nodes: Annotated[tuple[NodeConfig, ...], Field(strict=False)] = ()
+    """[[nodes]], in the order of the screen."""
+
+    templates: Annotated[tuple[TemplateConfig, ...], Field(strict=False)] = ()
+    """[[templates]], in the order of the screen."""
