@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 
 EXIT_SOME_FAILED = 1
@@ -19,3 +21,10 @@ class CommandError(Exception):
         self.lines = (lines,) if isinstance(lines, str) else tuple(lines)
         self.status = status
         super().__init__("\n".join(self.lines))
+
+
+def discard_stdout() -> None:
+    """Keep the interpreter from failing once more when it flushes a closed pipe at exit."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)

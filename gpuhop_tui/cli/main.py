@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from gpuhop_tui.cli.failure import (
     EXIT_INTERRUPTED,
     EXIT_PIPE,
     CommandError,
+    discard_stdout,
 )
 from gpuhop_tui.cli.log import LEVELS, start_log
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _discard_stdout()
+        discard_stdout()
         return EXIT_PIPE
     except Exception as error:
         logging.getLogger(__name__).exception("unexpected")
@@ -142,10 +142,3 @@ def _complain(*lines: str) -> None:
             print(f"{PROGRAM}: {line}", file=sys.stderr)
     except OSError:
         pass  # nobody reads stderr: the exit status has to do
-
-
-def _discard_stdout() -> None:
-    """Keep the interpreter from failing once more when it flushes a closed pipe at exit."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
