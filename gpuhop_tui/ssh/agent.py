@@ -1,0 +1,77 @@
+"""The user's SSH agent: what it holds, and adding a key to it. The key itself never comes out.
+
+Protocol: draft-ietf-sshm-ssh-agent, spoken by asyncssh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+
+ANSWER_SECONDS = 10.0  # an agent that takes longer to list its keys is taken for dead
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """What the agent says of itself. `problem` is None when it answered."""
+
+    socket: str | None
+    keys: tuple[bytes, ...] = ()  # public key blobs
+    problem: str | None = None
+
+    @property
+    def line(self) -> str:
+        """One line for a header, such as `2 keys`."""
+        if self.problem:
+            return self.problem
+        return f"{len(self.keys)} key{'' if len(self.keys) == 1 else 's'}"
+
+
+class Agent:
+    """One agent, by its socket path; None where there is none. Every call opens the socket anew,
+    so that an agent that was restarted at the same path is found again."""
+
+    def __init__(self, socket: str | None) -> None:
+        self.socket = socket
+
+    @classmethod
+    def from_environment(cls, configured: str | None = None) -> Agent:
+        """The configured socket, else SSH_AUTH_SOCK."""
+        socket = configured or os.environ.get("SSH_AUTH_SOCK") or None
+        return cls(str(Path(socket).expanduser()) if socket else None)
+
+    async def status(self) -> AgentStatus:
+        """Lists the agent's keys. Never raises: a silent or missing agent is a status too."""
+        if self.socket is None:
+            return AgentStatus(None, problem="no agent")
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS), self.client() as client:
+                pairs = await client.get_keys()
+        except (OSError, ValueError, asyncssh.Error):
+            return AgentStatus(self.socket, problem="agent does not answer")
+        except TimeoutError:
+            return AgentStatus(self.socket, problem="agent does not answer")
+        return AgentStatus(self.socket, tuple(pair.public_data for pair in pairs))
+
+    async def add(self, key: asyncssh.SSHKey, lifetime_seconds: int | None) -> bool:
+        """Adds an unlocked private key for `lifetime_seconds` (None: until the agent ends).
+
+        Returns whether the agent took it: some agents take none, and that is no failure.
+        """
+        if self.socket is None:
+            return False
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS), self.client() as client:
+                await client.add_keys([key], lifetime=lifetime_seconds)
+        except (OSError, ValueError, TimeoutError, asyncssh.Error):
+            return False
+        return True
+
+    def client(self) -> asyncssh.SSHAgentClient:
+        """A connection to the agent, opened at its first request. The caller closes it."""
+        assert self.socket is not None
+        return asyncssh.SSHAgentClient(self.socket)

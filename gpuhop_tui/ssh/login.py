@@ -1,0 +1,391 @@
+"""One login to one hop: host key checked, keys offered, a person asked where only they know.
+
+What asyncssh would decide by itself is decided here instead: it reads no ssh_config, no default
+keys and no known_hosts file of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncssh
+
+from gpuhop_tui.config.hops import Hop
+from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
+from gpuhop_tui.ssh import explain
+from gpuhop_tui.ssh.agent import Agent
+from gpuhop_tui.ssh.identities import Offer, offer_keys
+from gpuhop_tui.ssh.key_files import KeyDeclinedError, KeyRing
+from gpuhop_tui.ssh.known_hosts import KnownHosts, fingerprint, known_hosts_name
+from gpuhop_tui.ssh.patience import Patience
+from gpuhop_tui.ssh.prompts import ChallengeQuestion, HostKeyAnswer, HostKeyQuestion, Prompter
+from gpuhop_tui.ssh.proxy import ProxyCommand
+from gpuhop_tui.ssh.relay import ExecTunnel
+
+LOGIN_SECONDS = 15.0  # of the machines' time; a person's does not count
+PASSWORD_TRIES = 3
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginContext:
+    """What all logins of one program share."""
+
+    prompter: Prompter
+    agent: Agent
+    ring: KeyRing
+    known_hosts: KnownHosts
+    host_key_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """An open, authenticated connection. `seconds` is how long it took the machines."""
+
+    connection: asyncssh.SSHClientConnection
+    closed: asyncio.Future[Exception | None]  # done when the connection ends, with the reason
+    seconds: float
+
+
+async def log_in(
+    route: tuple[Hop, ...],
+    through: asyncssh.SSHClientConnection | None,
+    context: LoginContext,
+    *,
+    lend_agent: bool = False,
+    on_step: Callable[[str], None] = lambda _step: None,
+) -> LoggedIn:
+    """Logs in to the last hop of `route`, `through` the connection to the one before it.
+
+    Raises ProblemError. Cancelling it leaves nothing open.
+    """
+    attempt = _Attempt(route, context, on_step)
+    try:
+        return await attempt.run(through, lend_agent)
+    except _UnknownHostKey as unknown:
+        # The key is asked about outside the connection, so that a person may take their time
+        # without the server's LoginGraceTime running; then it is tried once more.
+        await _ask_about_host_key(route, unknown.key, context, on_step)
+    attempt = _Attempt(route, context, on_step)
+    try:
+        return await attempt.run(through, lend_agent)
+    except _UnknownHostKey as unknown:
+        raise ProblemError(_changed(route[-1], unknown.key, context.known_hosts)) from None
+
+
+class _UnknownHostKey(Exception):  # noqa: N818 - a question, not an error
+    def __init__(self, key: asyncssh.SSHKey) -> None:
+        super().__init__()
+        self.key = key
+
+
+class _Attempt:
+    """One connection attempt, with the state that asyncssh's callbacks need."""
+
+    def __init__(
+        self, route: tuple[Hop, ...], context: LoginContext, on_step: Callable[[str], None]
+    ) -> None:
+        self.hop = route[-1]
+        self.before = route[-2] if len(route) > 1 else None
+        self.context = context
+        self.patience = Patience(self.hop.connect_timeout or LOGIN_SECONDS)
+        self.step = ""
+        self.closed: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        self.rejected_key: asyncssh.SSHKey | None = None
+        self.declined: str | None = None
+        self.password_tries = 0
+        self.offer: Offer | None = None
+        self._on_step = on_step
+        self._agent = agent_for(self.hop, context.agent)
+        self._agent_client: asyncssh.SSHAgentClient | None = None
+        self._relay: ExecTunnel | None = None
+        self._proxy: ProxyCommand | None = None
+        self._proxy_stopped: asyncio.Future[None] | None = None
+
+    def enter(self, step: str) -> None:
+        self.step = step
+        self._on_step(step)
+
+    async def run(self, through: asyncssh.SSHClientConnection | None, lend_agent: bool) -> LoggedIn:
+        self.enter("TCP connection")
+        try:
+            async with self.patience.limit():
+                connection = await self._connect(through, lend_agent)
+        except Exception as exc:
+            problem = await self._problem(exc)
+            _log.info("login to %s failed: %s", self.hop.name, problem.message)
+            raise ProblemError(problem) from exc
+        finally:
+            if self._agent_client is not None:
+                self._agent_client.close()
+        return LoggedIn(connection, self.closed, self.patience.machine_seconds)
+
+    async def _connect(
+        self, through: asyncssh.SSHClientConnection | None, lend_agent: bool
+    ) -> asyncssh.SSHClientConnection:
+        options = self._options(lend_agent)
+        if through is not None and self.before is not None:
+            if self.before.transport == "exec":
+                self._relay = ExecTunnel(through, self.before)
+            options["tunnel"] = self._relay or through
+        elif self.hop.proxy_command:
+            self._proxy = await ProxyCommand.start(self.hop.proxy_command)
+            options["sock"] = self._proxy.socket
+        try:
+            return await asyncssh.connect(self.hop.host, self.hop.port, **options)
+        finally:
+            if self._proxy is not None:
+                self._end_with_connection(self._proxy)
+
+    def _end_with_connection(self, proxy: ProxyCommand) -> None:
+        def stop(_closed: object) -> None:
+            self._proxy_stopped = asyncio.ensure_future(proxy.stop())
+
+        self.closed.add_done_callback(stop)
+
+    def _options(self, lend_agent: bool) -> dict[str, Any]:
+        hop = self.hop
+        known = self.context.known_hosts.lookup(hop)
+        return {
+            "client_factory": lambda: _Client(self),
+            "config": None,
+            "username": hop.user,
+            "known_hosts": (known.trusted, known.authorities, known.revoked),
+            "host_key_alias": hop.host_key_alias,
+            "server_host_key_algs": _host_key_algorithms(known.trusted, known.authorities),
+            "client_keys": None,  # every key comes from public_key_auth_requested below
+            "agent_forwarding": (self._agent.socket or False) if lend_agent else False,
+            "x509_trusted_certs": None,
+            "gss_host": None,
+            "connect_timeout": None,
+            "login_timeout": 0,  # Patience keeps the time
+            "keepalive_interval": 0,  # the link measures and judges round trips itself
+            "preferred_auth": ["publickey", "keyboard-interactive", "password"],
+            "encoding": None,
+        }
+
+    async def next_keys(self) -> list[asyncssh.SSHKeyPair]:
+        """The keys to try next; empty when there are none left."""
+        self.enter("authentication")
+        if self.offer is None:
+            if self._agent.socket is not None:
+                self._agent_client = self._agent.client()
+            self.offer = await offer_keys(
+                self.hop, self._agent, self._agent_client, self.context.ring, self.patience
+            )
+            if self.offer.pairs:
+                return self.offer.pairs
+        while self.offer.opaque:
+            file = self.offer.opaque.pop(0)
+            try:
+                key = await self.context.ring.unlock(file, self.hop, self.patience)
+            except KeyDeclinedError as exc:
+                self.declined = str(exc)
+                continue
+            return list(asyncssh.load_keypairs([key]))
+        return []
+
+    async def ask(
+        self, title: str, instructions: str, prompts: tuple[tuple[str, bool], ...]
+    ) -> list[str] | None:
+        """Passes a server's question on to the person."""
+        question = ChallengeQuestion(self.hop.name, title, instructions, prompts)
+        self.enter("your answer")
+        with self.patience.waiting_for_person():
+            answers = await self.context.prompter.challenge(question)
+        self.enter("authentication")
+        return answers
+
+    async def _problem(self, exc: Exception) -> Problem:
+        hop = self.hop
+        if isinstance(exc, asyncssh.HostKeyNotVerifiable):
+            known = self.context.known_hosts.lookup(hop)
+            if self.rejected_key is not None and not known.trusted:
+                raise _UnknownHostKey(self.rejected_key) from None
+            return _changed(hop, self.rejected_key, self.context.known_hosts, exc.reason)
+        if self._relay is not None and (said := self._relay.problem(hop)):
+            return said
+        if self._proxy is not None:
+            await self._proxy.stop()
+            if self._proxy.error_text and self.step in ("TCP connection", "SSH banner"):
+                return explain.proxy_failed(hop, self._proxy.error_text)
+        problem = explain.explain(exc, hop, self.before, self.step)
+        if problem.kind is ErrorKind.AUTH_DENIED:
+            return self._why_denied(problem)
+        return problem
+
+    def _why_denied(self, problem: Problem) -> Problem:
+        hop, offer = self.hop, self.offer
+        if self.declined and offer is not None and len(offer.pairs) <= 1:
+            return Problem(
+                hop.name,
+                ErrorKind.AUTH_DENIED,
+                f"{hop.user}@{hop.address}: {self.declined}",
+                "press r to be asked again, or add the key to your agent with ssh-add",
+            )
+        if offer is None or offer.key_files or offer.agent_keys:
+            return problem
+        if offer.agent_problem:
+            return Problem(
+                hop.name,
+                ErrorKind.AGENT_MISSING,
+                f"no key to offer {hop.name}: {offer.agent_problem}, and there is no key file",
+                "start an agent and add your key: eval $(ssh-agent); ssh-add",
+            )
+        return Problem(
+            hop.name,
+            ErrorKind.AGENT_EMPTY,
+            f"no key to offer {hop.name}: the agent holds no keys, and there is no key file",
+            "add your key to the agent: ssh-add",
+        )
+
+
+class _Client(asyncssh.SSHClient):
+    """asyncssh's callbacks, handed to the attempt."""
+
+    def __init__(self, attempt: _Attempt) -> None:
+        self._attempt = attempt
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self._attempt.enter("SSH banner")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._attempt.closed.done():
+            self._attempt.closed.set_result(exc)
+
+    def validate_host_public_key(
+        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
+    ) -> bool:
+        # Called for unknown *and* changed keys alike: never trusted from here.
+        self._attempt.rejected_key = key
+        return False
+
+    async def public_key_auth_requested(self) -> Any:
+        return await self._attempt.next_keys() or None
+
+    async def password_auth_requested(self) -> str | None:
+        attempt = self._attempt
+        attempt.password_tries += 1
+        if attempt.password_tries > PASSWORD_TRIES:
+            return None
+        hop = attempt.hop
+        prompts = ((f"{hop.user}@{hop.host}'s password: ", False),)
+        answers = await attempt.ask("Password", "", prompts)
+        return answers[0] if answers else None
+
+    def kbdint_auth_requested(self) -> str:
+        return ""
+
+    async def kbdint_challenge_received(
+        self, name: str, instructions: str, lang: str, prompts: Any
+    ) -> list[str] | None:
+        if not prompts:
+            return []  # only a message
+        return await self._attempt.ask(name, instructions, tuple(prompts))
+
+
+def agent_for(hop: Hop, default: Agent) -> Agent:
+    """The agent a hop uses: its IdentityAgent, or the app's."""
+    if hop.identity_agent is None:
+        return default
+    return Agent(None if hop.identity_agent == "none" else hop.identity_agent)
+
+
+async def _ask_about_host_key(
+    route: tuple[Hop, ...],
+    key: asyncssh.SSHKey,
+    context: LoginContext,
+    on_step: Callable[[str], None],
+) -> None:
+    """Asks a person about an unknown key. Raises ProblemError where it is refused."""
+    hop = route[-1]
+    on_step("your answer about its host key")
+    question = HostKeyQuestion(
+        hop=hop.name,
+        address=known_hosts_name(hop),
+        route=tuple(before.name for before in route[:-1]),
+        algorithm=key.get_algorithm(),
+        fingerprint=fingerprint(key),
+        known_hosts_file=str(hop.known_hosts_files[0]) if hop.known_hosts_files else "",
+    )
+    async with context.host_key_lock:
+        if key in context.known_hosts.lookup(hop).trusted:
+            return  # another hop with the same name was asked about meanwhile
+        answer = await context.prompter.host_key(question)
+        if answer is HostKeyAnswer.REFUSE:
+            raise ProblemError(_unknown(hop, question))
+        if answer is HostKeyAnswer.ALWAYS and hop.known_hosts_files:
+            try:
+                context.known_hosts.accept_always(hop, key)
+            except OSError as exc:
+                _log.warning("known_hosts cannot be written: %s", exc)
+                context.known_hosts.accept_once(hop, key)
+        else:
+            context.known_hosts.accept_once(hop, key)
+
+
+def _host_key_algorithms(
+    trusted: list[asyncssh.SSHKey], authorities: list[asyncssh.SSHKey]
+) -> list[str]:
+    """Algorithms in the order to propose: those we hold a key for first, as ssh(1) does.
+
+    Certificates are proposed only where an authority for this host is known.
+    """
+    wanted: list[str] = []
+    if authorities:
+        wanted += [f"{name}-cert-v01@openssh.com" for name in _PLAIN_ALGORITHMS]
+    for key in trusted:
+        wanted += [algorithm.decode() for algorithm in key.sig_algorithms]
+    wanted += _PLAIN_ALGORITHMS
+    return [name for name in dict.fromkeys(wanted) if name != "ssh-rsa"]
+
+
+_PLAIN_ALGORITHMS = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+]
+
+
+def _unknown(hop: Hop, question: HostKeyQuestion) -> Problem:
+    return Problem(
+        hop.name,
+        ErrorKind.HOST_KEY_UNKNOWN,
+        f"the host key of {question.address} is not known: "
+        f"{question.algorithm} {question.fingerprint}",
+        "compare the fingerprint with what its administrator says, then accept it in the "
+        "dashboard, or log in once with ssh",
+    )
+
+
+def _changed(
+    hop: Hop, key: asyncssh.SSHKey | None, known_hosts: KnownHosts, reason: str = ""
+) -> Problem:
+    lines = ", ".join(str(line) for line in known_hosts.lines(hop)) or "known_hosts"
+    name = known_hosts_name(hop)
+    revoked = key is None and "revoked" in reason.lower()
+    if revoked:
+        message = f"the host key of {name} is marked as revoked ({lines})"
+    elif key is None:
+        message = f"the host certificate of {name} is not valid: {reason} ({lines})"
+    else:
+        message = (
+            f"the host key of {name} has changed: now {key.get_algorithm()} {fingerprint(key)}, "
+            f"not what {lines} says"
+        )
+    file = hop.known_hosts_files[0] if hop.known_hosts_files else "~/.ssh/known_hosts"
+    return Problem(
+        hop.name,
+        ErrorKind.HOST_KEY_CHANGED,
+        message,
+        "someone may be listening in: ask its administrator. Only if the change is genuine: "
+        f"ssh-keygen -f {file} -R '{name}'",
+    )

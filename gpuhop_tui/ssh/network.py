@@ -1,0 +1,163 @@
+"""All links of one program: shared bastions, limits per server, waking up, closing down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import asyncssh
+
+from gpuhop_tui.config.hops import Hop, Route
+from gpuhop_tui.ssh.agent import Agent
+from gpuhop_tui.ssh.key_files import KeyRing
+from gpuhop_tui.ssh.known_hosts import KnownHosts
+from gpuhop_tui.ssh.link import SESSIONS, Link
+from gpuhop_tui.ssh.login import LoggedIn, LoginContext, agent_for, log_in
+from gpuhop_tui.ssh.prompts import Prompter
+from gpuhop_tui.ssh.wake import local_address, watch
+
+# sshd's MaxStartups is 10:30:100: from the tenth unauthenticated connection on it drops some.
+HANDSHAKES = 8
+
+_log = logging.getLogger(__name__)
+
+_Lane = tuple[Route, bool, int]  # route, whether the agent is lent, which of several connections
+
+
+@dataclass(slots=True)
+class _Relays:
+    """How many relays (transport = "exec") each connection to one bastion carries."""
+
+    used: list[int] = field(default_factory=list)
+
+    def take(self) -> int:
+        """The first connection with a free session, counting from 0; a new one if none has."""
+        for lane, count in enumerate(self.used):
+            if count < SESSIONS:
+                self.used[lane] += 1
+                return lane
+        self.used.append(1)
+        return len(self.used) - 1
+
+
+class Network:
+    """Gives out links, one shared connection for each equal route."""
+
+    def __init__(
+        self,
+        *,
+        prompter: Prompter,
+        agent: Agent,
+        key_lifetime_seconds: int | None = None,
+        retry: bool = True,
+    ) -> None:
+        self.agent = agent
+        self._ring = KeyRing(prompter, agent, key_lifetime_seconds)
+        self._context = LoginContext(prompter, agent, self._ring, KnownHosts())
+        self._retry = retry
+        self._links: dict[_Lane, Link] = {}
+        self._relays: dict[Route, _Relays] = {}
+        self._gates: dict[object, asyncio.Semaphore] = {}
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def links(self) -> list[Link]:
+        return list(self._links.values())
+
+    def link(self, route: Route, *, lend_agent: bool = False) -> Link:
+        """The link for `route`, begun if it is new.
+
+        With `lend_agent` it is a connection of its own whose sessions may use the user's agent
+        (`ssh -A`); bastions on the way are shared and never see the agent.
+        """
+        return self._lane(route, lend_agent, 0)
+
+    def retry_now(self, link: Link | None = None) -> None:
+        """Tries the link (None: every link) at once; questions declined before are asked again."""
+        self._ring.ask_again()
+        for each in self.links if link is None else _with_parents(link):
+            each.retry_now()
+
+    async def close(self) -> None:
+        """Closes every connection, nodes before their bastions."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        by_depth: dict[int, list[Link]] = {}
+        for link in self.links:
+            by_depth.setdefault(len(link.route.hops), []).append(link)
+        for depth in sorted(by_depth, reverse=True):
+            await asyncio.gather(*(link.close() for link in by_depth[depth]))
+        self._links.clear()
+
+    def _lane(self, route: Route, lend_agent: bool, lane: int) -> Link:
+        key = (route, lend_agent, lane)
+        link = self._links.get(key)
+        if link is None:
+            link = self._links[key] = self._make(route, lend_agent)
+            link.start()
+            if self._watch is None:
+                self._watch = asyncio.create_task(self._watch_clocks(), name="wake watch")
+        return link
+
+    def _make(self, route: Route, lend_agent: bool) -> Link:
+        parent = self._parent(route)
+        gate = self._gate(route)
+
+        async def gated(
+            through: asyncssh.SSHClientConnection | None, on_step: Callable[[str], None]
+        ) -> LoggedIn:
+            on_step("its turn")
+            async with gate:
+                return await log_in(
+                    route.hops, through, self._context, lend_agent=lend_agent, on_step=on_step
+                )
+
+        agent = agent_for(route.target, self.agent)
+        return Link(route, parent, gated, agent_changed=agent.status, retry=self._retry)
+
+    def _parent(self, route: Route) -> Link | None:
+        parent = route.parent
+        if parent is None:
+            return None
+        if parent.target.transport == "tcp":
+            return self._lane(parent, False, 0)
+        return self._lane(parent, False, self._relays.setdefault(parent, _Relays()).take())
+
+    def _gate(self, route: Route) -> asyncio.Semaphore:
+        target = route.target
+        # Where a ProxyCommand leads is its own affair; all of them share one gate.
+        by_proxy = route.parent is None and target.proxy_command
+        server: object = "proxy" if by_proxy else (route.parent, target.host, target.port)
+        return self._gates.setdefault(server, asyncio.Semaphore(HANDSHAKES))
+
+    async def _watch_clocks(self) -> None:
+        def outermost() -> set[Hop]:
+            return {link.route.hops[0] for link in self._links.values()}
+
+        def addresses() -> dict[str, str | None]:
+            return {hop.host: local_address(hop.host, hop.port) for hop in outermost()}
+
+        def woke(seconds: float) -> None:
+            _log.info("woke up: %.0f s were lost", seconds)
+            self._check(f"woke up after {seconds:.0f} s")
+
+        def route_changed() -> None:
+            _log.info("the local address changed")
+            self._check("network changed")
+
+        await watch(woke, addresses, route_changed)
+
+    def _check(self, why: str) -> None:
+        for link in self.links:
+            if link.parent is None:
+                link.note(why)
+            link.check_now(after_wake=True)
+
+
+def _with_parents(link: Link) -> list[Link]:
+    return [link, *(_with_parents(link.parent) if link.parent else [])]
