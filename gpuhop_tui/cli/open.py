@@ -28,10 +28,10 @@ def fleet_opener(
     """How a command gets its fleet: that of the config, or the demo's, cut down to the nodes
     `only` names (all where it names none). Without `retry` each link is tried once."""
 
-    async def open_demo(prompter: Prompter) -> FleetSource:
-        from gpuhop_tui.demo.fleet import DemoFleet
+    async def open_embedded(prompter: Prompter) -> FleetSource:
+        from gpuhop_tui.demo.fleet import open_demo
 
-        return DemoFleet(prompter, choose=lambda plan: choose_nodes(plan, only), retry=retry)
+        return await open_demo(prompter, choose=lambda plan: choose_nodes(plan, only), retry=retry)
 
     async def open_configured(prompter: Prompter) -> FleetSource:
         path = find(config)
@@ -40,7 +40,7 @@ def fleet_opener(
         loaded = load(path)
         return await build_fleet(loaded, prompter, only=only, retry=retry)
 
-    return open_demo if demo else open_configured
+    return open_embedded if demo else open_configured
 
 
 def find(config: Path | None) -> Path:
