@@ -22,7 +22,7 @@ class Hop:
     user: str
     transport: Transport = "tcp"  # how the *next* hop is reached through this one
     forward_agent: bool = False
-    identity_files: tuple[Path, ...] = ()
+    identity_files: tuple[Path, ...] = ()  # a `.pub` names a key that the agent holds
     certificate_files: tuple[Path, ...] = ()
     identities_only: bool = False  # IdentitiesOnly: offer no agent key beside identity_files
     identity_agent: str | None = None  # socket path; None: the app's agent; "none": no agent
@@ -30,6 +30,7 @@ class Hop:
     known_hosts_files: tuple[Path, ...] = ()  # searched in order; the first is written to
     proxy_command: str | None = None  # only for the outermost hop
     connect_timeout: float | None = None  # seconds, ConnectTimeout
+    forward_agent_socket: str | None = None  # agent to lend instead, where ForwardAgent names one
 
     @property
     def address(self) -> str:

@@ -6,6 +6,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,10 +145,11 @@ def _syntax_finding(message: str, text: str, path: Path) -> Finding:
     """tomllib says where at the end of its message: "(at line 3, column 7)"."""
     match = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
     words = message[: match.start()] if match else message
+    is_repeat = re.match("Cannot (overwrite|declare|mutate|redefine)", words)
     words = f"not TOML: {words[:1].lower()}{words[1:]}"
     last_line = text.rstrip("\n").count("\n") + 1
     line, column = (int(match[1]), int(match[2])) if match and match[1] else (last_line, None)
-    if repeated := _repeated(text, line):
+    if is_repeat and (repeated := _repeated(text, line)):
         key, first, second = repeated
         return Finding(path, f"is set a second time; first at line {first}", second, key=key)
     if column is None:
@@ -157,8 +159,11 @@ def _syntax_finding(message: str, text: str, path: Path) -> Finding:
 
 def _repeated(text: str, last: int) -> tuple[str, int, int] | None:
     """(key, first line, second line) of what is set twice up to the line `last`."""
+    statements = list(key_statements("\n".join(text.split("\n")[:last])))
     seen: dict[KeyPath, int] = {}
-    for line, path in key_statements("\n".join(text.split("\n")[:last])):
+    for (line, path), (_, following) in pairwise([*statements, (0, ())]):
+        if following[: len(path)] == path != following:
+            continue  # a table on the way, such as `a` of `a.b = 1`, may be named again
         if path in seen:
             return key_text(path), seen[path], line
         seen[path] = line

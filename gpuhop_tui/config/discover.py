@@ -1,0 +1,67 @@
+"""The hosts of `~/.ssh/config`, to offer where there is no config yet."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+_DEPTH = 16  # OpenSSH's own limit for Include (readconf.c)
+_WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
+
+
+def ssh_config_hosts(path: Path | None = None) -> list[str]:
+    """Concrete aliases of `Host` lines, Include followed, in order, each once; wildcards and
+    negations left out. Never raises: what cannot be read has no hosts."""
+    path = path or Path.home() / ".ssh" / "config"
+    return list(dict.fromkeys(_hosts(path, path.parent, _DEPTH)))
+
+
+def starter_config(hosts: Iterable[str]) -> dict[str, Any]:
+    """A first config, raw: each host a node, resolved by OpenSSH."""
+    return {"nodes": [{"name": host, "ssh": host} for host in hosts]}
+
+
+def _hosts(path: Path, base: Path, depth: int) -> Iterator[str]:
+    if depth < 0:
+        return
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return
+    for line in text.splitlines():
+        keyword, words = _split(line)
+        if keyword == "host":
+            yield from (word for word in words if _is_alias(word))
+        elif keyword == "include":
+            for word in words:
+                for included in _included(word, base):
+                    yield from _hosts(included, base, depth - 1)
+
+
+def _split(line: str) -> tuple[str, list[str]]:
+    """`Keyword words`, `Keyword=words` or `Keyword = words`; quotes group, `#` ends the line."""
+    match = re.match(r"\s*(\w+)(?:\s*=\s*|\s+)(.*)", line)
+    if not match:
+        return "", []
+    words: list[str] = []
+    for word in _WORD.finditer(match[2]):
+        if word[0].startswith("#"):
+            break
+        words.append(word[1] if word[2] is None else word[2])
+    return match[1].lower(), words
+
+
+def _is_alias(word: str) -> bool:
+    return bool(word) and not word.startswith(("!", "-")) and not re.search(r"[*?/\s]", word)
+
+
+def _included(pattern: str, base: Path) -> Iterator[Path]:
+    """Files of an Include, which is relative to ~/.ssh, in the order of ssh's glob(3)."""
+    try:
+        names = sorted(glob.glob(str(base / Path(pattern).expanduser())))  # noqa: PTH207
+    except (OSError, ValueError, RuntimeError):
+        return
+    yield from map(Path, names)
