@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-_DEPTH = 16  # OpenSSH's own limit for Include (readconf.c)
+_NO_ALIAS = re.compile(r"[*?/\s'`$\\;&<>|(){}]")  # patterns, and what `ssh` itself refuses
 _WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
@@ -16,7 +16,7 @@ def ssh_config_hosts(path: Path | None = None) -> list[str]:
     """Concrete aliases of `Host` lines, Include followed, in order, each once; wildcards and
     negations left out. Never raises: what cannot be read has no hosts."""
     path = path or Path.home() / ".ssh" / "config"
-    return list(dict.fromkeys(_hosts(path, path.parent, _DEPTH)))
+    return list(dict.fromkeys(_hosts(path, path.parent, set())))
 
 
 def starter_config(hosts: Iterable[str]) -> dict[str, Any]:
@@ -24,9 +24,10 @@ def starter_config(hosts: Iterable[str]) -> dict[str, Any]:
     return {"nodes": [{"name": host, "ssh": host} for host in hosts]}
 
 
-def _hosts(path: Path, base: Path, depth: int) -> Iterator[str]:
-    if depth < 0:
+def _hosts(path: Path, base: Path, seen: set[Path]) -> Iterator[str]:
+    if path in seen:
         return
+    seen.add(path)
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):
@@ -38,7 +39,7 @@ def _hosts(path: Path, base: Path, depth: int) -> Iterator[str]:
         elif keyword == "include":
             for word in words:
                 for included in _included(word, base):
-                    yield from _hosts(included, base, depth - 1)
+                    yield from _hosts(included, base, seen)
 
 
 def _split(line: str) -> tuple[str, list[str]]:
@@ -55,7 +56,7 @@ def _split(line: str) -> tuple[str, list[str]]:
 
 
 def _is_alias(word: str) -> bool:
-    return bool(word) and not word.startswith(("!", "-")) and not re.search(r"[*?/\s]", word)
+    return bool(word) and not word.startswith(("!", "-")) and not _NO_ALIAS.search(word)
 
 
 def _included(pattern: str, base: Path) -> Iterator[Path]:

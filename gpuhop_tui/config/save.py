@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,26 @@ from gpuhop_tui.config.load import parse_config, parse_toml, read_text
 def update_config(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     """Changes a config: `edit` gets the raw tables, so that keys it does not know stay as they are.
 
-    The old text is kept beside it as `config.toml.bak`, with its comments, which the new one has
-    not. A file that does not exist begins as an empty one. Raises ConfigError, with the old file
-    untouched, where the old text cannot be read, the new one would not load, or it cannot be written.
+    TOML is written without comments, so the last text written by hand is kept beside it as
+    `config.toml.bak`. A file that does not exist begins as an empty one. Raises ConfigError, with
+    the old file untouched, where the old text or the new one does not load, or where the file
+    cannot be written.
     """
     target = _target(path)
-    exists = target.exists()
-    raw = parse_toml(read_text(target), path) if exists else {}
+    old = _old_text(target, path)
+    raw: dict[str, Any] = {}
+    if old is not None:
+        parse_config(old, path)
+        raw = parse_toml(old, path)
+        written_by_hand = old != _dump(raw, path)
     edit(raw)
-    text = _dump(raw, path)
-    parse_config(text, path)
-    if exists:
-        _write(target.with_name(target.name + ".bak"), path, lambda file: _copy(target, file))
-    _write(target, path, lambda file: file.write_bytes(text.encode()))
+    new = _dump(raw, path)
+    _check(new, path)
+    if old is not None:
+        backup = target.with_name(target.name + ".bak")
+        if written_by_hand or not backup.exists():
+            _write(backup, old, path)
+    _write(target, new, path)
 
 
 def write_new_config(path: Path, raw: Mapping[str, Any]) -> None:
@@ -56,26 +63,39 @@ def _target(path: Path) -> Path:
         raise ConfigError([Finding(path, "is a link that leads in a circle")]) from None
 
 
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
+def _old_text(target: Path, path: Path) -> str | None:
+    try:
+        exists = target.exists()
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return read_text(target) if exists else None
 
 
-def _write(target: Path, shown: Path, fill: Callable[[Path], object]) -> None:
+def _check(new: str, path: Path) -> None:
+    """Lines of the new text are of no use: nobody has seen it."""
+    try:
+        parse_config(new, path)
+    except ConfigError as error:
+        raise ConfigError([replace(finding, line=None) for finding in error.findings]) from None
+
+
+def _write(target: Path, text: str, path: Path) -> None:
     """Fills a private file beside the target and moves it there once it is safely on the disk."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         number, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mode 0600
     except OSError as error:
-        raise _unwritable(shown, error) from None
+        raise _unwritable(path, error) from None
     temporary = Path(name)
     try:
-        fill(temporary)
-        os.fsync(number)
+        with os.fdopen(number, "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(number)
         temporary.replace(target)
     except OSError as error:
-        raise _unwritable(shown, error) from None
+        raise _unwritable(path, error) from None
     finally:
-        os.close(number)
         temporary.unlink(missing_ok=True)
     _sync_directory(target.parent)
 

@@ -54,7 +54,9 @@ def _host(text: str) -> str:
         raise ValueError('names a user: write the part before "@" as `user`')
     if re.search(r"\s", text):
         raise ValueError("must not hold spaces")
-    return text
+    if re.fullmatch(r"([^:]+|\[.*\]):\d+", text):
+        raise ValueError("names a port: write it as `port`")
+    return text.removeprefix("[").removesuffix("]")
 
 
 def _name(text: str) -> str:
