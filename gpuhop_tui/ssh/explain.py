@@ -52,7 +52,7 @@ def proxy_failed(hop: Hop, text: str) -> Problem:
     return Problem(
         hop.name,
         ErrorKind.UNREACHABLE,
-        f"the ProxyCommand of {hop.name} failed: {text.splitlines()[-1]}",
+        f"the ProxyCommand of {hop.name} failed: {(text or 'it ended').splitlines()[-1]}",
         f"try it by hand: {hop.proxy_command}",
     )
 

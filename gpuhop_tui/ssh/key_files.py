@@ -101,11 +101,14 @@ def read_key_file(path: Path) -> KeyFile | None:
     except OSError:
         return None
     beside = _read_public(path.with_name(path.name + ".pub"))
+    if b"ENCRYPTED PRIVATE KEY" in data or b"Proc-Type: 4,ENCRYPTED" in data:
+        return KeyFile(path, beside, None, locked=True)
+    cipher, inside = _openssh_header(data)
+    if cipher not in ("", "none"):
+        return KeyFile(path, inside or beside, None, locked=True)
     try:
         private = asyncssh.import_private_key(data)
-    except asyncssh.KeyEncryptionError:
-        return KeyFile(path, beside or _public_part(data), None, locked=True)
-    except asyncssh.KeyImportError:
+    except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError):
         public = _read_public(path)
         return KeyFile(path, public, None, locked=False) if public else None
     return KeyFile(path, private.convert_to_public(), private, locked=False)
@@ -118,22 +121,29 @@ def _read_public(path: Path) -> asyncssh.SSHKey | None:
         return None
 
 
-def _public_part(data: bytes) -> asyncssh.SSHKey | None:
-    """The public key that an OpenSSH private key file holds in clear (PROTOCOL.key)."""
+def _openssh_header(data: bytes) -> tuple[str, asyncssh.SSHKey | None]:
+    """The cipher and the public key that an OpenSSH private key file holds in clear
+    (PROTOCOL.key); an empty cipher where it is no such file."""
     try:
-        body = data.split(b"-----")[2]
-        blob = base64.b64decode(body)
-        if not blob.startswith(b"openssh-key-v1\0"):
-            return None
-        rest = blob[len(b"openssh-key-v1\0") :]
-        for _field in ("cipher", "kdf", "kdf options"):
-            length = int.from_bytes(rest[:4], "big")
-            rest = rest[4 + length :]
-        rest = rest[4:]  # number of keys
-        length = int.from_bytes(rest[:4], "big")
-        public = rest[4 : 4 + length]
-        name_length = int.from_bytes(public[:4], "big")
-        algorithm = public[4 : 4 + name_length]
-        return asyncssh.import_public_key(algorithm + b" " + base64.b64encode(public))
-    except (IndexError, binascii.Error, asyncssh.KeyImportError):
-        return None
+        blob = base64.b64decode(data.split(b"-----")[2])
+    except (IndexError, binascii.Error):
+        return "", None
+    magic = b"openssh-key-v1\0"
+    if not blob.startswith(magic):
+        return "", None
+    cipher, rest = _string(blob[len(magic) :])
+    _kdf, rest = _string(rest)
+    _kdf_options, rest = _string(rest)
+    public, _ = _string(rest[4:])  # after the number of keys
+    algorithm, _ = _string(public)
+    try:
+        key = asyncssh.import_public_key(algorithm + b" " + base64.b64encode(public))
+    except asyncssh.KeyImportError:
+        return cipher.decode(errors="replace"), None
+    return cipher.decode(errors="replace"), key
+
+
+def _string(data: bytes) -> tuple[bytes, bytes]:
+    """Splits an SSH string (RFC 4251, section 5) off `data`."""
+    length = int.from_bytes(data[:4], "big")
+    return data[4 : 4 + length], data[4 + length :]

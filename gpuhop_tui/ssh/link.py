@@ -148,6 +148,8 @@ class Link:
                 raise ProblemError(explain.lost(self.route.target, str(exc))) from exc
             try:
                 yield process
+            except (asyncssh.Error, ConnectionError) as exc:
+                raise ProblemError(explain.lost(self.route.target, _reason(exc))) from exc
             finally:
                 process.close()
 

@@ -93,12 +93,15 @@ class _Attempt:
         self.hop = route[-1]
         self.before = route[-2] if len(route) > 1 else None
         self.context = context
+        self.known = context.known_hosts.lookup(self.hop)
         self.patience = Patience(self.hop.connect_timeout or LOGIN_SECONDS)
         self.step = ""
         self.closed: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self.rejected_key: asyncssh.SSHKey | None = None
         self.declined: str | None = None
         self.password_tries = 0
+        self.kbdint_tries = 0
+        self.was_asked = False
         self.offer: Offer | None = None
         self._on_step = on_step
         self._agent = agent_for(self.hop, context.agent)
@@ -150,7 +153,7 @@ class _Attempt:
 
     def _options(self, lend_agent: bool) -> dict[str, Any]:
         hop = self.hop
-        known = self.context.known_hosts.lookup(hop)
+        known = self.known
         return {
             "client_factory": lambda: _Client(self),
             "config": None,
@@ -194,6 +197,7 @@ class _Attempt:
         self, title: str, instructions: str, prompts: tuple[tuple[str, bool], ...]
     ) -> list[str] | None:
         """Passes a server's question on to the person."""
+        self.was_asked = True
         question = ChallengeQuestion(self.hop.name, title, instructions, prompts)
         self.enter("your answer")
         with self.patience.waiting_for_person():
@@ -204,15 +208,17 @@ class _Attempt:
     async def _problem(self, exc: Exception) -> Problem:
         hop = self.hop
         if isinstance(exc, asyncssh.HostKeyNotVerifiable):
-            known = self.context.known_hosts.lookup(hop)
-            if self.rejected_key is not None and not known.trusted:
-                raise _UnknownHostKey(self.rejected_key) from None
+            key = self.rejected_key
+            # Known by now: another hop of the same name was accepted while this one connected.
+            accepted_meanwhile = key in self.context.known_hosts.lookup(hop).trusted
+            if key is not None and (not self.known.trusted or accepted_meanwhile):
+                raise _UnknownHostKey(key) from None
             return _changed(hop, self.rejected_key, self.context.known_hosts, exc.reason)
         if self._relay is not None and (said := self._relay.problem(hop)):
             return said
         if self._proxy is not None:
             await self._proxy.stop()
-            if self._proxy.error_text and self.step in ("TCP connection", "SSH banner"):
+            if self.step in ("TCP connection", "SSH banner") and not isinstance(exc, TimeoutError):
                 return explain.proxy_failed(hop, self._proxy.error_text)
         problem = explain.explain(exc, hop, self.before, self.step)
         if problem.kind is ErrorKind.AUTH_DENIED:
@@ -278,8 +284,12 @@ class _Client(asyncssh.SSHClient):
         answers = await attempt.ask("Password", "", prompts)
         return answers[0] if answers else None
 
-    def kbdint_auth_requested(self) -> str:
-        return ""
+    def kbdint_auth_requested(self) -> str | None:
+        # A server that asks nothing and fails would otherwise be tried until it hangs up.
+        attempt = self._attempt
+        attempt.kbdint_tries += 1
+        silent = attempt.kbdint_tries > 1 and not attempt.was_asked
+        return None if silent or attempt.kbdint_tries > PASSWORD_TRIES else ""
 
     async def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Any

@@ -1,0 +1,202 @@
+"""A running fleet: every link and every node's monitor, gathered into one state."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from gpuhop_tui.config.hops import Hop, Route
+from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
+from gpuhop_tui.fleet.history import History
+from gpuhop_tui.fleet.monitor import NodeMonitor
+from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
+from gpuhop_tui.problem import Problem
+from gpuhop_tui.ssh.agent import Agent
+from gpuhop_tui.ssh.link import Link
+from gpuhop_tui.ssh.network import Network
+from gpuhop_tui.ssh.prompts import Prompter
+from gpuhop_tui.ssh.status import LinkState, LinkStatus
+
+MERGE_SECONDS = 0.05  # changes within this time are told as one
+TICK_SECONDS = 1.0
+AGENT_SECONDS = 10.0
+
+
+class Fleet:
+    """The `FleetSource` of real nodes. Made idle; `start()` connects, `stop()` closes all."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        prompter: Prompter,
+        agent_socket: str | None = None,
+        sample_interval: float = 2.0,
+        key_lifetime: float | None = None,
+        retry: bool = True,
+    ) -> None:
+        """`sample_interval` and `key_lifetime` are seconds; without `retry` a link that fails
+        stays down."""
+        self._plan = plan
+        self._interval = sample_interval
+        self._history = History()
+        self.network = Network(
+            prompter=prompter,
+            agent=Agent.from_environment(agent_socket),
+            key_lifetime_seconds=int(key_lifetime) if key_lifetime else None,
+            retry=retry,
+        )
+        self._monitors: dict[str, NodeMonitor] = {}
+        self._bastion_links: dict[str, Link] = {}
+        self._bastions: dict[str, BastionState] = {
+            bastion.name: _first_bastion_state(bastion) for bastion in plan.bastions
+        }
+        self._nodes: dict[str, NodeState] = {
+            node.name: _first_node_state(node) for node in plan.nodes
+        }
+        self._agent_line = ""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._subscribers: set[asyncio.Event] = set()
+        self._state = self._build()
+        self._dirty = False
+
+    @property
+    def state(self) -> FleetState:
+        if self._dirty:
+            self._state = self._build()
+            self._dirty = False
+        return self._state
+
+    async def start(self) -> None:
+        """Begins to connect to every node whose route is known. Returns at once."""
+        for node in self._plan.nodes:
+            if isinstance(node.route, Route):
+                self._watch_node(node, node.route)
+        for bastion in self._plan.bastions:
+            if isinstance(bastion.route, Route) and self._is_used(bastion.route):
+                self._watch_bastion(bastion, bastion.route)
+        self._tasks.append(asyncio.create_task(self._tick(), name="staleness"))
+        self._tasks.append(asyncio.create_task(self._watch_agent(), name="agent"))
+
+    async def stop(self) -> None:
+        """Ends every monitor and closes every connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self.network.close()
+
+    async def changes(self) -> AsyncIterator[FleetState]:
+        """Yields the state now, and the newest state after each change."""
+        changed = asyncio.Event()
+        changed.set()
+        self._subscribers.add(changed)
+        try:
+            while True:
+                await changed.wait()
+                await asyncio.sleep(MERGE_SECONDS)
+                changed.clear()
+                yield self.state
+        finally:
+            self._subscribers.discard(changed)
+
+    def history(self, node: str, gpu_index: int) -> Sequence[HistoryPoint]:
+        return self._history.points(node, gpu_index)
+
+    def retry(self, name: str | None = None) -> None:
+        """Tries the named node or bastion now, and the bastions before it; None: all of them."""
+        if name is None:
+            self.network.retry_now()
+        for monitor_name, monitor in self._monitors.items():
+            if name is None or monitor_name == name:
+                monitor.retry_now()
+                self.network.retry_now(monitor.link)
+        if name in self._bastion_links:
+            self.network.retry_now(self._bastion_links[name])
+
+    def _is_used(self, bastion: Route) -> bool:
+        length = len(bastion.hops)
+        return any(
+            isinstance(node.route, Route) and node.route.hops[:length] == bastion.hops
+            for node in self._plan.nodes
+        )
+
+    def _watch_node(self, node: PlannedNode, route: Route) -> None:
+        name = node.name
+
+        def changed() -> None:
+            self._nodes[name] = monitor.state
+            self._tell()
+
+        monitor = NodeMonitor(
+            self._nodes[name],
+            self.network.link(route),
+            self._interval,
+            changed,
+            sampled=lambda sample: self._history.record(name, sample),
+            gap=lambda: self._history.gap(name, time.time()),
+        )
+        self._monitors[name] = monitor
+        self._tasks.append(asyncio.create_task(monitor.run(), name=f"monitor {name}"))
+
+    def _watch_bastion(self, bastion: PlannedBastion, route: Route) -> None:
+        first = self._bastions[bastion.name]
+        link = self.network.link(route)
+
+        def changed() -> None:
+            self._bastions[bastion.name] = BastionState(
+                first.name, first.address, first.via, link.status, tuple(link.events)
+            )
+            self._tell()
+
+        self._bastion_links[bastion.name] = link
+        link.listen(changed)
+        changed()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            for monitor in self._monitors.values():
+                monitor.mark_if_stale()
+
+    async def _watch_agent(self) -> None:
+        while True:
+            line = (await self.network.agent.status()).line
+            if line != self._agent_line:
+                self._agent_line = line
+                self._tell()
+            await asyncio.sleep(AGENT_SECONDS)
+
+    def _tell(self) -> None:
+        self._dirty = True
+        for changed in self._subscribers:
+            changed.set()
+
+    def _build(self) -> FleetState:
+        return FleetState(
+            tuple(self._bastions.values()), tuple(self._nodes.values()), self._agent_line
+        )
+
+
+def _first_bastion_state(bastion: PlannedBastion) -> BastionState:
+    address, via, link = _route_facts(bastion.route)
+    return BastionState(bastion.name, address, via, link)
+
+
+def _first_node_state(node: PlannedNode) -> NodeState:
+    address, via, link = _route_facts(node.route)
+    return NodeState(node.name, address, via, node.tags, link)
+
+
+def _route_facts(route: Route | Problem) -> tuple[str, tuple[str, ...], LinkStatus]:
+    """Address, bastions before it, and the link's first state; a route that cannot be found
+    out is blocked until the config is mended."""
+    if isinstance(route, Problem):
+        return "", (), LinkStatus(LinkState.BLOCKED, since=time.time(), problem=route)
+    via = tuple(hop.name for hop in route.via)
+    return _address(route.target), via, LinkStatus(since=time.time())
+
+
+def _address(hop: Hop) -> str:
+    return f"{hop.user}@{hop.address}"
