@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuhop_tui.cli.failure import CommandError
+
+if TYPE_CHECKING:
+    from gpuhop_tui.ssh.prompts import Prompter
+    from gpuhop_tui.tui.opening import FirstRun, Opened, OpenFleet
 
 
 def run_dashboard(options: argparse.Namespace) -> int:
@@ -14,4 +20,56 @@ def run_dashboard(options: argparse.Namespace) -> int:
         raise CommandError(
             "the dashboard needs a terminal; for scripts there is `gpuhop-tui status --json`"
         )
-    raise CommandError("the dashboard is not here yet; use `gpuhop-tui status`")
+    from gpuhop_tui.tui.app import GpuhopApp
+
+    opener = Opener(open_demo if options.demo else open_configured(options.config))
+    status = GpuhopApp(opener.open).run()
+    if status and opener.failure is not None:  # what the screen said stays to be read and copied
+        raise CommandError(str(opener.failure).splitlines(), status)
+    return status or 0
+
+
+class Opener:
+    """Opens the fleet for the app and remembers why it could not, the last time it was tried."""
+
+    def __init__(self, open_fleet: OpenFleet) -> None:
+        self._open_fleet = open_fleet
+        self.failure: Exception | None = None
+
+    async def open(self, prompter: Prompter) -> Opened | FirstRun:
+        from gpuhop_tui.tui.opening import FirstRun, Opened
+
+        self.failure = None
+        try:
+            result = await self._open_fleet(prompter)
+        except Exception as error:
+            self.failure = error
+            raise
+        return result if isinstance(result, Opened | FirstRun) else Opened(result)
+
+
+async def open_demo(prompter: Prompter) -> Opened:
+    """The embedded fleet."""
+    from gpuhop_tui.demo.fleet import open_demo
+    from gpuhop_tui.tui.opening import Opened
+
+    return Opened(await open_demo(prompter))
+
+
+def open_configured(config: Path | None) -> OpenFleet:
+    """How the app gets the fleet of the config, or learns that there is none yet."""
+
+    async def open_fleet(prompter: Prompter) -> Opened | FirstRun:
+        from gpuhop_tui.cli import open as opening
+        from gpuhop_tui.tui.opening import Opened
+
+        path = opening.find(config)
+        if not path.exists() and not opening.is_named(config):
+            from gpuhop_tui.cli.first_run import first_run
+
+            return first_run(path)
+        loaded = opening.load(path)
+        source = await opening.build_fleet(loaded, prompter, retry=True)
+        return Opened(source, loaded.ui.theme, loaded.ui.keymap)
+
+    return open_fleet

@@ -13,6 +13,7 @@ from gpuhop_tui.cli.failure import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
     EXIT_PIPE,
+    EXIT_USAGE,
     CommandError,
     discard_stdout,
 )
@@ -23,15 +24,16 @@ PROGRAM = "gpuhop-tui"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. No exception and no traceback comes out."""
+    log_file: Path | None = None
     try:
         options = command_line().parse_args(argv)
-    except SystemExit as stop:  # argparse has said why
-        return stop.code if isinstance(stop.code, int) else 2
-    try:
-        start_log(options.log_file, options.log_level)
+        log_file = options.log_file
+        start_log(log_file, options.log_level)
         status = _run(options)
         sys.stdout.flush()
         return status
+    except SystemExit as stop:  # argparse has said why
+        return _flushed(stop.code if isinstance(stop.code, int) else EXIT_USAGE)
     except CommandError as error:
         _complain(*error.lines)
         return error.status
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_PIPE
     except Exception as error:
         logging.getLogger(__name__).exception("unexpected")
-        _complain(_unexpected(error, options.log_file))
+        _complain(_unexpected(error, log_file))
         return EXIT_INTERNAL
 
 
@@ -126,6 +128,14 @@ def _run(options: argparse.Namespace) -> int:
     from gpuhop_tui.cli.dashboard import run_dashboard
 
     return run_dashboard(options)
+
+
+def _flushed(status: int) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_stdout()
+    return status
 
 
 def _unexpected(error: Exception, log_file: Path | None) -> str:
