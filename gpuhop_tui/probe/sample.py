@@ -26,6 +26,9 @@ class Process:
     container: str | None = None  # name
     container_id: str | None = None
     tmux_session: str | None = None
+    tmux: str | None = (
+        None  # pane above it, "SOCKET,$SESSION-ID,%PANE-ID": the probe knows no names
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,10 @@ class MigInstance:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU. `lost` says why it no longer answers (then the figures are None)."""
+    """One GPU. `lost` says why it no longer answers (then the figures are None).
+
+    `processes` of a GPU in MIG mode are those of all its instances.
+    """
 
     index: int
     uuid: str | None = None
