@@ -7,6 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 
+# What the machine gets at least after a person has answered.
+REST_SECONDS = 1.0
+
+
 class Patience:
     """Limits a block to `seconds`, not counting the time spent inside `waiting_for_person()`.
 
@@ -52,4 +56,4 @@ class Patience:
             self._people -= 1
             if not self._people and timeout is not None and timeout.when() is None:
                 self._paused_seconds += loop.time() - self._paused_at
-                timeout.reschedule(loop.time() + max(self._left, 1.0))
+                timeout.reschedule(loop.time() + max(self._left, REST_SECONDS))
