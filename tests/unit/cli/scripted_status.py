@@ -11,7 +11,6 @@ from gpuhop_tui.fleet.state import FleetState
 from tests.unit.cli.doubles import ScriptedFleet
 from tests.unit.cli.states import connecting, refused, up
 
-
 FIRST = up()
 
 
