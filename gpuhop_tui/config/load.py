@@ -101,7 +101,7 @@ def parse_config(text: str, path: Path) -> Config:
 def parse_toml(text: str, path: Path) -> dict[str, Any]:
     """The raw tables of a text. Raises ConfigError."""
     try:
-        return tomllib.loads(text.replace("\r\n", "\n"))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax_finding(str(error), text, path)]) from None
     except RecursionError:

@@ -48,7 +48,7 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
     part of a statement never does."""
     pending: list[str] = []
     first = 1
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         pending.append(line)
         source = "\n".join(pending)
         try:
