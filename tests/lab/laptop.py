@@ -40,6 +40,10 @@ class Laptop(Host):
         self.key = keys.generate(self.ssh_dir / "id_ed25519", comment="lab@laptop")
         self.agent = Agent(self, directory / "agent")
 
+    def end(self) -> None:
+        super().end()
+        self.agent.stop()
+
     # Environment
 
     def environ(self) -> dict[str, str]:

@@ -135,8 +135,11 @@ class Machine(Host):
 
     def power_off(self) -> None:
         """End the machine: processes and link are gone, without a word to anyone."""
-        self.cut()
+        self.unplug()
         self.end()
+
+    def end(self) -> None:
+        super().end()
         for sshd in self.sshds:
             sshd.forget()
 

@@ -19,6 +19,10 @@ class Interface:
     segment: int  # 0: the laptop's side; k: behind the k-th bastion
     address: str
 
+    def __post_init__(self) -> None:
+        # A card keeps its MAC when its host boots again or changes its address.
+        self.mac = "02:00:" + ":".join(f"{int(part):02x}" for part in self.address.split("."))
+
 
 class Host(Namespace):
     """A namespace with cards in segments. No host forwards packets: SSH is the only way on."""
@@ -62,6 +66,10 @@ class Host(Namespace):
         )
         card.address = address
 
+    def unplug(self) -> None:
+        """Take every card out: nobody is told."""
+        self._ip(*(f"link del {card.device}" for card in self.interfaces))
+
     def configure(self) -> None:
         """Give the plugged cards their addresses and bring them up."""
         lines = []
@@ -96,7 +104,7 @@ class Switch(Namespace):
                 port, bridge = f"port{self._ports}", f"segment{card.segment}"
                 cables.append(
                     f"link add {port} netns {self.pid} type veth "
-                    f"peer name {card.device} netns {host.pid}"
+                    f"peer name {card.device} address {card.mac} netns {host.pid}"
                 )
                 if card.segment not in self._segments:
                     self._segments.add(card.segment)

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from tests.lab.laptop import Laptop
 from tests.lab.machine import Machine, Spec
+from tests.lab.namespace import Namespace
 from tests.lab.network import Interface, Switch, address
 from tests.lab.reaper import Reaper
 from tests.lab.relay import Relay
@@ -38,7 +39,9 @@ class World:
         # Short, because paths of sockets are.
         self.directory = Path(tempfile.mkdtemp(prefix="ghl-", dir="/tmp"))
         self._reaper = Reaper(self.directory)
+        self._started: list[Namespace] = []
         self._relays: list[Relay] = []
+        self._closed = False
         try:
             self._build(outer, inner)
         except BaseException:
@@ -47,20 +50,19 @@ class World:
 
     def _build(self, outer: list[Spec], inner: list[Spec]) -> None:
         self._switch = Switch()
-        self._switch.start()
-        laptop = Interface("eth0", 0, address(0, _LAPTOP))
-        self.laptop = Laptop(laptop, self.directory / "laptop")
-        self.laptop.start()
+        self._start(self._switch)
+        card = Interface("eth0", 0, address(0, _LAPTOP))
+        self.laptop = Laptop(card, self.directory / "laptop")
+        self._start(self.laptop)
         self._segments = {spec.name: k for k, spec in enumerate(outer, start=1)}
         self._places = dict.fromkeys(range(len(outer) + 1), _FIRST)
         self.bastions = [self._machine(spec) for spec in outer]
         self.nodes = [self._machine(spec) for spec in inner]
 
-        hosts = [self.laptop, *self.machines]
-        for namespace in (self._switch, *hosts):
+        for namespace in self._started:
             namespace.ready()
             self._reaper.watch(namespace.pid)
-        self._switch.plug(hosts)
+        self._switch.plug([self.laptop, *self.machines])
         for machine in self.machines:
             machine.sshd.launch()
         self.laptop.agent.start()
@@ -80,8 +82,12 @@ class World:
             cards.append(Interface("eth1", own, address(own, _BASTION_INSIDE)))
         machine = Machine(spec, cards, self.directory / spec.name)
         machine.authorize(self.laptop.key.public)
-        machine.start()
+        self._start(machine)
         return machine
+
+    def _start(self, namespace: Namespace) -> None:
+        self._started.append(namespace)
+        namespace.start()
 
     # Who is there
 
@@ -133,13 +139,16 @@ class World:
 
     def close(self) -> None:
         """End all that runs and remove all files. Raises RuntimeError where something is left."""
+        if self._closed:
+            return
+        self._closed = True
         for relay in self._relays:
             relay.close()
-        self._reaper.end()
-        if hasattr(self, "laptop"):
-            for one in (self._switch, self.laptop, *getattr(self, "machines", [])):
-                one.end()
-            self.laptop.agent.stop()
+        try:
+            self._reaper.end()
+        finally:
+            for namespace in self._started:
+                namespace.end()
 
     def __enter__(self) -> Self:
         return self
