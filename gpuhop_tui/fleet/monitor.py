@@ -104,7 +104,7 @@ class NodeMonitor:
     async def _stream(self) -> None:
         async with (
             asyncio.timeout(START_SECONDS) as limit,
-            self._link.process(probe_command()) as process,
+            self._link.process(probe_command(self._interval)) as process,
             contextlib.aclosing(
                 stream_samples(process, self._first.name, self._interval)
             ) as samples,
