@@ -1,0 +1,57 @@
+"""Builds a world to try things in by hand, and keeps it until Ctrl+C: `python -m tests.lab`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+from contextlib import suppress
+
+from tests.lab.world import World, missing
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
+    parser.add_argument("--bastions", type=int, default=1, metavar="N")
+    parser.add_argument("--nodes", type=int, default=3, metavar="N")
+    parser.add_argument("--gpus", type=int, default=0, metavar="N", help="stand-in GPUs a node")
+    options = parser.parse_args()
+    if reason := missing():
+        print(reason, file=sys.stderr)
+        return 1
+    with World(options.bastions, options.nodes, gpus=options.gpus) as world:
+        print(_how_to_use(world), flush=True)
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+    return 0
+
+
+def _how_to_use(world: World) -> str:
+    laptop = world.laptop
+    environment = [f"{name}={value}" for name, value in laptop.environ().items()]
+    prefix = shlex.join(laptop.argv(["env", "-i", *environment]))
+    script = laptop.home / "bin" / "on-laptop"
+    script.write_text(f'#!/bin/sh\nexec {prefix} TERM="$TERM" "$@"\n')
+    script.chmod(0o755)
+    return "\n".join(
+        [
+            "The lab is up:",
+            *(f"  {m.name:<12} {m.address:<14} via {m.spec.via or '-'}" for m in world.machines),
+            "",
+            f"config     {laptop.config_path}",
+            f"files      {world.directory}",
+            f"on-laptop  {script}",
+            "",
+            "Run anything on the laptop:",
+            f"  {script} ssh {world.machines[-1].name}",
+            f"  {script} gpuhop-tui",
+            "",
+            "Ctrl+C ends it, and leaves nothing behind.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())
