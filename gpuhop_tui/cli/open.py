@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuhop_tui.cli.failure import CommandError
+from gpuhop_tui.cli.failure import EXIT_SOME_FAILED, CommandError
 
 if TYPE_CHECKING:
     from gpuhop_tui.config.plan import Plan
@@ -29,9 +29,14 @@ def fleet_opener(
     `only` names (all where it names none). Without `retry` each link is tried once."""
 
     async def open_embedded(prompter: Prompter) -> FleetSource:
-        from gpuhop_tui.demo.fleet import open_demo
+        from gpuhop_tui.demo.fleet import DemoError, open_demo
 
-        return await open_demo(prompter, choose=lambda plan: choose_nodes(plan, only), retry=retry)
+        try:
+            return await open_demo(
+                prompter, choose=lambda plan: choose_nodes(plan, only), retry=retry
+            )
+        except DemoError as error:
+            raise CommandError(str(error), EXIT_SOME_FAILED) from None
 
     async def open_configured(prompter: Prompter) -> FleetSource:
         path = find(config)

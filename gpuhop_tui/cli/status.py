@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -102,7 +103,9 @@ def _print_state(state: FleetState, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(report_fleet(state), indent=2))
     else:
-        print(render_table(state, colour=wants_colour(sys.stdout)), end="")
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+        width = min(max(columns, 60), 120)
+        print(render_table(state, width=width, colour=wants_colour(sys.stdout)), end="")
     sys.stdout.flush()
 
 

@@ -10,7 +10,7 @@ from gpuhop_tui.probe.sample import Gpu, MigInstance
 from gpuhop_tui.problem import Problem
 
 GIB = 2**30
-_NAME = 24  # columns of a GPU's name
+_NAME = 22  # columns of a GPU's name
 
 
 def render_table(state: FleetState, *, width: int = 80, colour: bool = False) -> str:
@@ -94,5 +94,6 @@ def _figure(value: float | None, unit: str, width: int) -> str:
 
 def _memory(used: int | None, total: int | None) -> str:
     """Used and total in GiB; `-` stands for what is not known."""
-    parts = ["-" if value is None else f"{value / GIB:.1f}" for value in (used, total)]
-    return f"{parts[0]:>5}/{parts[1]:>5} GiB"
+    first = "-" if used is None else f"{used / GIB:.1f}"
+    second = "-" if total is None else f"{total / GIB:.0f}"
+    return f"{first}/{second} GiB".rjust(13)

@@ -39,12 +39,22 @@ async def main() -> None:
     loop.add_reader(stdin, heard)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    with tempfile.TemporaryDirectory(prefix="gpuhop-demo-", ignore_cleanup_errors=True) as name:
+    with _directory() as name:
         async with AsyncExitStack() as stack:
             ready = await _serve(Path(name), stack)
             print(json.dumps(ready), flush=True)
             await stop.wait()
         await _end_tasks()
+
+
+def _directory() -> tempfile.TemporaryDirectory[str]:
+    """A private one (0700) whose name leaves room for a socket's: unix(7) allows 108 bytes."""
+    where = tempfile.gettempdir()
+    return tempfile.TemporaryDirectory(
+        prefix="gpuhop-demo-",
+        dir=where if len(os.fsencode(where)) < 70 else "/tmp",
+        ignore_cleanup_errors=True,
+    )
 
 
 async def _serve(directory: Path, stack: AsyncExitStack) -> dict[str, Any]:
@@ -87,4 +97,8 @@ async def _end_tasks() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except OSError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        sys.exit(1)

@@ -22,18 +22,23 @@ SECONDS_TO_START = 20.0
 SECONDS_TO_END = 5.0
 
 
+class DemoError(Exception):
+    """The demo could not start; `str()` of it is for the user's eyes."""
+
+
 class DemoServers:
     """The child process with the servers; it ends when `close` is called or this process ends."""
 
     def __init__(self, process: asyncio.subprocess.Process, ready: dict[str, Any]) -> None:
         self._process = process
+        self.pid = process.pid
         self.directory = Path(ready["directory"])
         self.agent_socket: str = ready["agent"]
         self.ports: dict[str, int] = ready["ports"]
 
     @classmethod
     async def start(cls) -> DemoServers:
-        """Raises RuntimeError where the servers do not come up."""
+        """Raises DemoError where the servers do not come up."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-s",  # nothing of the user's site-packages
@@ -48,12 +53,16 @@ class DemoServers:
         assert process.stdout is not None
         try:
             line = await asyncio.wait_for(process.stdout.readline(), SECONDS_TO_START)
-            return cls(process, json.loads(line))
         except BaseException as error:
             await _end(process)
-            if isinstance(error, Exception):
-                raise RuntimeError("the demo's servers did not start") from error
+            if isinstance(error, TimeoutError):
+                raise DemoError("the demo's servers are too slow to start") from None
             raise
+        ready = json.loads(line or '{"error": "their process ended"}')
+        if "error" in ready:
+            await _end(process)
+            raise DemoError(f"the demo's servers did not start: {ready['error']}")
+        return cls(process, ready)
 
     async def close(self) -> None:
         """End the servers; their directory is gone afterwards."""

@@ -25,11 +25,11 @@ def test_a_node_with_gpus_and_one_that_is_refused() -> None:
     text = table(up("gpu-01", BUSY_GPU, IDLE_GPU, LOST_GPU, MIG_GPU), refused())
     assert text == (
         "gpu-01  up  via jump-server  driver 535.104.05\n"
-        "   0  A100-SXM4-80GB             83 %   54.0/ 80.0 GiB   61 °C  312 W  ann\n"
-        "   1  A100-SXM4-80GB              0 %    0.0/ 80.0 GiB   31 °C   58 W\n"
-        "   2  -                         lost: it fell off the bus (Xid 79)\n"
-        "   3  A100-SXM4-80GB                -    0.0/ 80.0 GiB   31 °C   58 W\n"
-        "      MIG 0 3g.40gb                      4.0/ 40.0 GiB                 ann\n"
+        "   0  A100-SXM4-80GB           83 %    54.0/80 GiB   61 °C  312 W  ann\n"
+        "   1  A100-SXM4-80GB            0 %     0.0/80 GiB   31 °C   58 W\n"
+        "   2  -                       lost: it fell off the bus (Xid 79)\n"
+        "   3  A100-SXM4-80GB              -     0.0/80 GiB   31 °C   58 W\n"
+        "      MIG 0 3g.40gb                     4.0/40 GiB                 ann\n"
         "\n"
         "gpu-02  waiting  via jump-server\n"
         "  refused at gpu-02: connection refused by 10.0.0.51:22\n"
