@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
@@ -14,7 +14,6 @@ from textual.worker import Worker, WorkerState
 
 from gpuhop_tui.fleet.state import FleetSource
 from gpuhop_tui.tui import keymap as keys
-from gpuhop_tui.tui.commands import FleetCommands
 from gpuhop_tui.tui.messages import (
     Asked,
     FleetChanged,
@@ -27,13 +26,21 @@ from gpuhop_tui.tui.opening import FirstRun, Opened, OpenFleet
 from gpuhop_tui.tui.prompter import TuiPrompter
 from gpuhop_tui.tui.screens.dashboard import DashboardScreen
 from gpuhop_tui.tui.screens.dialog import Dialog
-from gpuhop_tui.tui.screens.trouble import FirstRunScreen, OpenFailedScreen
+
+if TYPE_CHECKING:
+    from textual.command import Provider
 
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_PAINTS = 0.1  # states that come faster are merged
 SECONDS_TO_STOP = 5.0
 EXIT_CONFIG = 2
+
+
+def _fleet_commands() -> type[Provider]:
+    from gpuhop_tui.tui.commands import FleetCommands
+
+    return FleetCommands
 
 
 class GpuhopApp(App[int]):
@@ -46,7 +53,7 @@ class GpuhopApp(App[int]):
 
     TITLE = "gpuhop"
     ENABLE_COMMAND_PALETTE = True
-    COMMANDS: ClassVar = {lambda: FleetCommands}
+    COMMANDS: ClassVar = App.COMMANDS | {_fleet_commands}
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("help", "palette", "quit")]
 
     def __init__(
@@ -107,10 +114,14 @@ class GpuhopApp(App[int]):
 
     def on_fleet_first_run(self, message: FleetFirstRun) -> None:
         self._failed = True
+        from gpuhop_tui.tui.screens.first_run import FirstRunScreen
+
         self.push_screen(FirstRunScreen(message.first_run), self._after_trouble)
 
     def on_fleet_failed(self, message: FleetFailed) -> None:
         self._failed = True
+        from gpuhop_tui.tui.screens.open_failed import OpenFailedScreen
+
         self.push_screen(OpenFailedScreen(message.error), self._after_trouble)
 
     def _after_trouble(self, again: bool | None) -> None:
@@ -147,12 +158,6 @@ class GpuhopApp(App[int]):
     def on_fleet_changed(self, message: FleetChanged) -> None:
         self.dashboard.show(message.state, self.source)
 
-    def retry(self, name: str | None = None) -> None:
-        """Try a bastion's or a node's link now; None: all of them."""
-        if self.source is not None:
-            self.source.retry(name)
-            self.notify(f"Trying {name or 'every link'} again", timeout=2, markup=False)
-
     def on_asked(self, message: Asked) -> None:
         answer = message.answer
         if answer.done():  # given up while the question waited for its turn
@@ -167,6 +172,11 @@ class GpuhopApp(App[int]):
     def on_withdrawn(self, message: Withdrawn) -> None:
         if isinstance(message.dialog, Dialog):
             message.dialog.withdraw()
+
+    def action_help(self) -> None:
+        from gpuhop_tui.tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen())
 
     # Ending
 

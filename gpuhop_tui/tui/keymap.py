@@ -28,22 +28,38 @@ class Key:
 
 _GO, _LOOK, _APP = "Find your way", "Look closer", "The app"
 
+# fmt: off
 KEYS: tuple[Key, ...] = (
-    Key("freest", "f", "freest", "freest", "Jump to the freest GPU; again: the next freest", _GO),
-    Key("filter", "slash", "filter", "filter", "Filter by node, tag, GPU or user; escape ends", _GO),
-    Key("sort", "o", "sort", "sort", "Order: config, name, free GPUs, utilization", _GO),
-    Key("retry", "r", "retry", "retry", "Try the selected link again now", _GO),
-    Key("retry-all", "R", "retry_all", "retry all", "Try every link again now", _GO, False),
-    Key("details", "d", "details", "details", "Every figure of the selected GPU, or why not", _LOOK),
-    Key("tab-processes", "1", "tab('processes')", "processes", "Show processes", _LOOK, False),
-    Key("tab-history", "2", "tab('history')", "history", "Show the GPU's history", _LOOK, False),
-    Key("tab-node", "3", "tab('node')", "node", "Show the machine: CPU, memory, disks", _LOOK, False),
-    Key("tab-log", "4", "tab('log')", "log", "Show the log of the link", _LOOK, False),
-    Key("clear", "escape", "clear", "clear", "End the filter", _APP, False),
-    Key("help", "question_mark", "help", "help", "This page", _APP),
-    Key("palette", "ctrl+p", "app.command_palette", "palette", "Every command by name", _APP, False),
-    Key("quit", "q", "app.quit_fleet", "quit", "Leave; nothing is left running on the nodes", _APP),
+    Key("freest", "f", "freest", "freest",
+        "Jump to the freest GPU; again: the next freest", _GO),
+    Key("filter", "slash", "filter", "filter",
+        "Filter by node, tag, GPU name or user; escape ends it", _GO),
+    Key("sort", "o", "sort", "sort",
+        "Order of nodes: config, name, free GPUs, utilization", _GO),
+    Key("retry", "r", "retry", "retry",
+        "Try the selected link again now", _GO),
+    Key("retry-all", "R", "retry_all", "retry all",
+        "Try every link again now", _GO, shown=False),
+    Key("details", "d", "details", "details",
+        "Every figure of the selected GPU, or why it is missing", _LOOK),
+    Key("tab-processes", "1", "tab('processes')", "processes",
+        "Processes on the node's GPUs", _LOOK, shown=False),
+    Key("tab-history", "2", "tab('history')", "history",
+        "Recent past of the selected GPU", _LOOK, shown=False),
+    Key("tab-node", "3", "tab('node')", "node",
+        "The machine: CPU, memory, load, disks", _LOOK, shown=False),
+    Key("tab-log", "4", "tab('log')", "log",
+        "What happened to the link", _LOOK, shown=False),
+    Key("clear", "escape", "clear", "clear",
+        "End the filter", _GO, shown=False),
+    Key("help", "question_mark", "help", "help",
+        "This page", _APP),
+    Key("palette", "ctrl+p", "app.command_palette", "palette",
+        "Every command, by name", _APP),
+    Key("quit", "q", "app.quit_fleet", "quit",
+        "Leave; nothing is left running on the nodes", _APP),
 )
+# fmt: on
 
 KEY_IDS = frozenset(key.id for key in KEYS)
 

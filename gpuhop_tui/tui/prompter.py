@@ -1,0 +1,59 @@
+"""Answers the core's questions by dialogs, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from textual.app import App
+from textual.screen import ModalScreen
+
+from gpuhop_tui.ssh.prompts import (
+    ChallengeQuestion,
+    HostKeyAnswer,
+    HostKeyQuestion,
+    PassphraseQuestion,
+)
+from gpuhop_tui.tui.messages import Asked, Withdrawn
+
+
+class TuiPrompter:
+    """A `Prompter` whose questions queue up: one dialog is shown at a time.
+
+    It may be called from any task on the app's loop. A question whose task is cancelled is taken
+    away, whether it is shown or still waits.
+    """
+
+    def __init__(self, app: App[Any]) -> None:
+        self._app = app
+        self._turn = asyncio.Lock()
+
+    async def host_key(self, question: HostKeyQuestion) -> HostKeyAnswer:
+        from gpuhop_tui.tui.screens.host_key import HostKeyDialog
+
+        answer = await self._ask(HostKeyDialog(question))
+        return answer if isinstance(answer, HostKeyAnswer) else HostKeyAnswer.REFUSE
+
+    async def passphrase(self, question: PassphraseQuestion) -> str | None:
+        from gpuhop_tui.tui.screens.passphrase import PassphraseDialog
+
+        answer = await self._ask(PassphraseDialog(question))
+        return answer if isinstance(answer, str) else None
+
+    async def challenge(self, question: ChallengeQuestion) -> list[str] | None:
+        if not question.prompts:
+            return []  # RFC 4256, 3.4: nothing is asked, an empty answer is due
+        from gpuhop_tui.tui.screens.challenge import ChallengeDialog
+
+        answer = await self._ask(ChallengeDialog(question))
+        return answer if isinstance(answer, list) else None
+
+    async def _ask(self, dialog: ModalScreen[Any]) -> object:
+        async with self._turn:
+            answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            self._app.post_message(Asked(dialog, answer))
+            try:
+                return await answer
+            except asyncio.CancelledError:
+                self._app.post_message(Withdrawn(dialog))
+                raise

@@ -1,0 +1,32 @@
+"""What all dialogs share: escape cancels, and whoever asked can take the question back."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+Result = TypeVar("Result")
+
+
+class Dialog(ModalScreen[Result]):
+    """A box over the dashboard. Its result is None where it is cancelled."""
+
+    CSS_PATH = "dialog.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel")]
+
+    withdrawn = False
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+    def withdraw(self) -> None:
+        """Go away; where another screen lies on top, as soon as that is gone."""
+        self.withdrawn = True
+        if self.is_current:
+            self.dismiss(None)
+
+    def on_screen_resume(self) -> None:
+        if self.withdrawn:
+            self.dismiss(None)

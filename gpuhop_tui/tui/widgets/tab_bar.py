@@ -1,0 +1,52 @@
+"""The line that names the tabs below the GPU table."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.message import Message
+from textual.reactive import reactive
+
+from gpuhop_tui.tui.render.line import Line, Span, Tone, width_of
+from gpuhop_tui.tui.widgets.lines import Lines
+
+TABS = ("processes", "history", "node", "log")
+
+
+class TabBar(Lines):
+    """`── 1 processes ── 2 history ── 3 node ── 4 log ────────`"""
+
+    active: reactive[str] = reactive(TABS[0], init=False)
+
+    class Chosen(Message):
+        """Another tab is to be shown."""
+
+    def __init__(self) -> None:
+        super().__init__(id="tabs")
+        self._places: list[tuple[int, int, str]] = []  # from cell, to cell, tab
+
+    def watch_active(self) -> None:
+        self.post_message(self.Chosen())
+
+    @property
+    def line_count(self) -> int:
+        return 1
+
+    def line_at(self, y: int) -> Line:
+        spans = [Span("──", Tone.TRACK)]
+        self._places = []
+        for number, tab in enumerate(TABS, 1):
+            start = width_of(spans)
+            active = tab == self.active
+            spans += [
+                Span(f" {number} ", Tone.INFO if active else Tone.DIM),
+                Span(f"{tab} ", Tone.STRONG if active else Tone.DIM),
+            ]
+            self._places.append((start, width_of(spans), tab))
+            spans.append(Span("──", Tone.TRACK))
+        rest = max(0, self.size.width - width_of(spans))
+        return (*spans, Span("─" * rest, Tone.TRACK))
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, tab in self._places:
+            if start <= event.x < end:
+                self.active = tab
