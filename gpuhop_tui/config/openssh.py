@@ -14,7 +14,7 @@ from gpuhop_tui.config.ssh_options import Destination, LocalUser, SshOptions, pa
 from gpuhop_tui.config.ssh_tokens import ExpansionError
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 
-NO_PROXY = ("ProxyJump=none",)  # rules out ProxyCommand too: the first of the two wins
+NO_PROXY = ("ProxyCommand=none",)  # rules out ProxyJump too: the first of the two wins
 
 _ERROR_LINES = 3  # of what ssh says; a broken ssh_config repeats itself
 _LONGEST_CHAIN = 20  # a ProxyJump with tokens can name a new host for ever
@@ -145,7 +145,7 @@ class OpenSsh:
                 "; ".join(lines) or f"ssh -G failed with exit code {process.returncode}",
                 _mend(command),
             )
-        return out.decode(errors="surrogateescape")
+        return out.decode(errors="replace")
 
 
 class _SshError(Exception):

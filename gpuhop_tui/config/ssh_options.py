@@ -126,7 +126,7 @@ class SshOptions:
             return self._environ.get(agent) or None
         if agent.startswith("$"):
             return self._environ.get(agent[1:]) or "none"
-        return agent
+        return expand_tilde(agent, self._local.home)
 
     @property
     def forward_agent(self) -> bool:
@@ -139,7 +139,7 @@ class SshOptions:
         agent = self._first("forwardagent") or "no"
         if agent.startswith("$"):
             return self._environ.get(agent[1:]) or None
-        return agent if agent not in ("yes", "no") else None
+        return expand_tilde(agent, self._local.home) if agent not in ("yes", "no") else None
 
     @property
     def host_key_alias(self) -> str | None:
@@ -243,7 +243,7 @@ def parse_jump(text: str) -> Destination:
     if is_uri:
         user = unquote(user.partition(";")[0])
     match = re.fullmatch(
-        r"\[([^\]]+)\](?::(\d+))?|([^:\[\]]+)(?::(\d+))?|([^\[\]]*:[^\[\]]*)", rest
+        r"\[([^\]]+)\](?::(\d+))?|([^:\[\]]+)(?::(\d+))?|([^\[\]]*:[^\[\]]*:[^\[\]]*)", rest
     )
     if not match or (at and not user):
         raise ValueError(f'"{text}" is not a jump host')
