@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-_NO_ALIAS = re.compile(r"[*?/\s'`$\\;&<>|(){}]")  # patterns, and what `ssh` itself refuses
+_NO_ALIAS = re.compile(
+    r"[*?/\s'`$\\;&<>|(){}\x00-\x1f\x7f-\x9f]"
+)  # patterns, and what `ssh` itself refuses
 _WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
@@ -32,7 +34,7 @@ def _hosts(path: Path, base: Path, seen: set[Path]) -> Iterator[str]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):
         return
-    for line in text.splitlines():
+    for line in text.split("\n"):
         keyword, words = _split(line)
         if keyword == "host":
             yield from (word for word in words if _is_alias(word))

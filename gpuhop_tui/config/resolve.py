@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 
 from gpuhop_tui.config.hops import Hop, Route
@@ -83,8 +84,8 @@ async def _from_alias(entry: Entry, alias: str, ssh: OpenSsh) -> Chain:
         options += (f"HostName={entry.host.replace('%', '%%')}",)
     if entry.via is not None:
         options += NO_PROXY  # `via` replaces whatever way the alias had
-    chain = await ssh.resolve(entry.name, Destination(alias, entry.user, entry.port), options)
-    hop = chain.hop
+    answer = await ssh.resolve(entry.name, Destination(alias, entry.user, entry.port), options)
+    hop = answer.hop
     if isinstance(entry, BastionConfig):
         hop = replace(hop, transport=entry.transport)
     if entry.forward_agent is not None:
@@ -93,7 +94,7 @@ async def _from_alias(entry: Entry, alias: str, ssh: OpenSsh) -> Chain:
         hop = replace(
             hop, identity_files=files, certificate_files=certificates_beside(_private(files))
         )
-    return Chain(chain.jumps, hop)
+    return Chain(answer.jumps, hop)
 
 
 def _identity_files(entry: Entry) -> tuple[Path, ...]:
@@ -143,11 +144,11 @@ class _Routes:
     def _hops(self, entry: Entry, behind: tuple[str, ...]) -> tuple[Hop, ...]:
         if entry.name in behind:
             raise _bad_via(entry.name, "its `via` leads in a circle")
-        chain = self._resolved[entry.name]
-        if isinstance(chain, Problem):
-            raise ProblemError(chain)
+        own = self._resolved[entry.name]
+        if isinstance(own, Problem):
+            raise ProblemError(own)
         if entry.via is None:
-            return (*self._jumps(chain.jumps), chain.hop)
+            return (*self._jumps(own.jumps), own.hop)
         hops: list[Hop] = []
         for name in entry.via:
             if name not in self._bastions:
@@ -162,7 +163,7 @@ class _Routes:
                         f'through "{hops[-1].name}"',
                     )
                 hops.append(hop)
-        return (*hops, chain.hop)
+        return (*hops, own.hop)
 
     def _jumps(self, jumps: Iterable[Hop]) -> tuple[Hop, ...]:
         """Jump hosts, outermost first, as the bastions that they are, or named."""
@@ -174,18 +175,17 @@ class _Routes:
     def _shared(self, jump: Hop) -> Hop | None:
         """The bastion of the config that is the same login."""
         for name in self._bastions:
-            chain = self._resolved[name]
-            if isinstance(chain, Chain) and _login(chain.hop) == _login(jump):
-                return replace(chain.hop, proxy_command=jump.proxy_command)
+            own = self._resolved[name]
+            if isinstance(own, Chain) and _login(own.hop) == _login(jump):
+                return replace(own.hop, proxy_command=jump.proxy_command)
         return None
 
     def _named(self, before: list[Hop], jump: Hop) -> Hop:
         way = (*before, replace(jump, name=""))
         if way not in self._names:
-            name, number = jump.name, 1
-            while name in self._taken:
-                number += 1
-                name = f"{jump.name} (jump)" if number == 2 else f"{jump.name} (jump {number - 1})"
+            spellings = (jump.name, f"{jump.name} (jump)")
+            numbered = (f"{jump.name} (jump {number})" for number in count(2))
+            name = next(name for name in chain(spellings, numbered) if name not in self._taken)
             self._taken.add(name)
             self._names[way] = name
             self.jump_routes.append(Route((*before, replace(jump, name=name))))

@@ -227,7 +227,7 @@ class SshOptions:
 def parse_dump(printed: str) -> dict[str, list[str]]:
     """The lines of `ssh -G`, `keyword value`, by keyword in lower case; order is kept."""
     options: dict[str, list[str]] = {}
-    for line in printed.splitlines():
+    for line in printed.split("\n"):
         keyword, _, value = line.strip().partition(" ")
         if keyword and value.strip():
             options.setdefault(keyword.lower(), []).append(value.strip())
