@@ -162,7 +162,7 @@ class _Attempt:
             "host_key_alias": hop.host_key_alias,
             "server_host_key_algs": _host_key_algorithms(known.trusted, known.authorities),
             "client_keys": None,  # every key comes from public_key_auth_requested below
-            "agent_forwarding": (self._agent.socket or False) if lend_agent else False,
+            "agent_forwarding": self._lent_socket() if lend_agent else False,
             "x509_trusted_certs": None,
             "gss_host": None,
             "connect_timeout": None,
@@ -171,6 +171,10 @@ class _Attempt:
             "preferred_auth": ["publickey", "keyboard-interactive", "password"],
             "encoding": None,
         }
+
+    def _lent_socket(self) -> str | bool:
+        """The socket that sessions there may use: that of ForwardAgent, else the hop's agent."""
+        return self.hop.forward_agent_socket or self._agent.socket or False
 
     async def next_keys(self) -> list[asyncssh.SSHKeyPair]:
         """The keys to try next; empty when there are none left."""
