@@ -91,7 +91,7 @@ class Machine(Host):
         """The command line that runs `command` inside as root, as a child of nsenter."""
         spaces = f"/proc/{self.pid}/ns/pid_for_children"
         return [
-            "nsenter", "-t", str(self.pid), "-n", "-m", "-u", f"--pid={spaces}",
+            "nsenter", "-t", str(self.pid), "-r", "-n", "-m", "-u", f"--pid={spaces}",
             "--", *map(str, command),
         ]  # fmt: skip
 
