@@ -102,8 +102,9 @@ def payload() -> Payload:
     return Payload(loader.digest_of(sources()), packed)
 
 
-def probe_command(interval: float, heartbeat: float = HEARTBEAT_SECONDS) -> str:
-    """The command to exec on the node; `stream.stream_samples` speaks to what it starts.
+def probe_command(interval: float = 2.0, heartbeat: float = HEARTBEAT_SECONDS) -> str:
+    """The command to exec on the node; `stream.stream_samples` speaks to what it starts, and sets
+    the interval, in seconds, once more.
 
     It fits bash, zsh, fish, csh and dash as login shells: one line, no `!`, only single quotes.
     """

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
 
 from gpuhop_tui.probe.clean import clean
@@ -48,8 +48,9 @@ async def stream_samples(
     *,
     on_rtt: Callable[[float], None] | None = None,
     start_seconds: float = START_SECONDS,
-) -> AsyncIterator[Sample]:
-    """Yields the samples of a process that runs `delivery.probe_command(interval)` on node `hop`.
+) -> AsyncGenerator[Sample]:
+    """Yields samples, one every `interval` seconds, of a process that runs
+    `delivery.probe_command(interval)` on node `hop`.
 
     Ends when the process does. Raises `ProblemError` when the process ends or stays silent before
     its first sample; what the transport raises when it breaks passes through. `on_rtt` is given
@@ -70,7 +71,7 @@ async def stream_samples(
             for sample in await conversation.hear(data):
                 if deadline is not None:
                     deadline = None
-                    tasks.append(asyncio.create_task(conversation.ping()))
+                    tasks.append(asyncio.create_task(conversation.ping(interval)))
                 yield sample
         if deadline is not None:
             with contextlib.suppress(TimeoutError):  # the reason may still be on its way
@@ -118,10 +119,11 @@ class _Conversation:
                 samples.append(sample)
         return samples
 
-    async def ping(self) -> None:
-        """Keeps the probe alive, and measures the way to it."""
+    async def ping(self, interval: float) -> None:
+        """Sets the probe's interval, keeps it alive, and measures the way to it."""
         number = 0
         with contextlib.suppress(OSError):  # the reader will see the end, too
+            await self._say(b"interval %g\n" % interval)
             while True:
                 number += 1
                 self._pinged = {number: time.monotonic()}

@@ -28,15 +28,16 @@ class HostReader:
         self._root = root
         self._worker = Worker(bell)
         self._ticks = self._cpu_ticks()
-        self._last: Dict[str, Any] = {}
+        self._asked = False
 
     def ask(self) -> None:
         """Starts reading, so that it goes on while GPUs are read."""
-        self._worker.ask(self._read)
+        self._asked = self._worker.ask(self._read)
 
     def read(self, seconds: float) -> Dict[str, Any]:
         """The host part of a document; figures are left out, with a reason, where reading hangs."""
-        wait_for([self._worker], self._bell, seconds)
+        if self._asked:  # one that has been stuck since an earlier sample is not waited for
+            wait_for([self._worker], self._bell, seconds)
         if not self._worker.answered:
             since = self._worker.asked_at or time.time()
             reason = "not answering since " + clock(since)

@@ -207,8 +207,7 @@ def _fraction(*key: Any) -> float:
 
 def _uuid(key: Tuple[Any, ...]) -> str:
     digest = _digest(key, "uuid")
-    parts: Any = digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]
-    return "-".join(parts)
+    return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
 
 
 def _digest(*key: Any) -> str:

@@ -55,11 +55,13 @@ class Worker:
         """Whether it was asked and has not answered yet."""
         return self.asked_at is not None and not self.answered
 
-    def ask(self, job: Callable[[], Any]) -> None:
-        """Starts `job`, unless the one before has not been answered for."""
-        if self.asked_at is None:
-            self.asked_at = time.time()
-            self._jobs.put(job)
+    def ask(self, job: Callable[[], Any]) -> bool:
+        """Starts `job`; False where the one before has not been answered for."""
+        if self.asked_at is not None:
+            return False
+        self.asked_at = time.time()
+        self._jobs.put(job)
+        return True
 
     def answer(self) -> Any:
         """What the job returned; raises what it raised. Only when `answered`."""

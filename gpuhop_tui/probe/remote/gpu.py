@@ -1,0 +1,201 @@
+"""One GPU's figures through pynvml. Each that cannot be had leaves a reason in `missing`."""
+
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import pynvml
+
+from .errors import GpuLost, NotAvailable, first_of
+from .running import MAX_PID, exists, running
+from .text import visible
+
+MIB = 1 << 20
+MIG_IS_ON = "MIG is on"
+
+# nvmlClocksEventReasons as words. Idle (0x1) is not throttling.
+THROTTLE_WORDS = (
+    (0x2, "application clocks"),
+    (0x4, "power cap"),
+    (0x8, "hardware slowdown"),
+    (0x10, "sync boost"),
+    (0x20, "thermal (software)"),
+    (0x40, "thermal (hardware)"),
+    (0x80, "power brake"),
+    (0x100, "display clocks"),
+    (0x200, "board limit"),
+    (0x400, "reliability"),
+)
+
+
+class GpuReader:
+    """Reads one GPU again and again; what never changes is asked for once."""
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self._handle: Any = None
+        self.identity: Dict[str, Any] = {}  # uuid, name; kept when the GPU is lost
+
+    def read(self) -> Dict[str, Any]:
+        """The GPU as in a document. Raises `DriverGone` where the fault is all of NVML's."""
+        try:
+            if self._handle is None:
+                index = self._index
+                self._handle = first_of(lambda: pynvml.nvmlDeviceGetHandleByIndex(index))
+            return self._read(self._handle)
+        except (GpuLost, NotAvailable) as error:
+            self._handle = None  # asked for anew: it may come back
+            return dict(self.identity, lost=str(error))
+
+    def _read(self, handle: Any) -> Dict[str, Any]:
+        missing: Dict[str, str] = {}
+        for name, call in (
+            ("uuid", lambda: visible(pynvml.nvmlDeviceGetUUID(handle), 96)),
+            ("name", lambda: visible(pynvml.nvmlDeviceGetName(handle), 128)),
+        ):
+            if name not in self.identity:
+                _note(self.identity, missing, name, call)
+        gpu = dict(self.identity)
+        for name, calls in _figures(handle):
+            _note(gpu, missing, name, *calls)
+        _note_memory(gpu, missing, handle)
+        if not set(gpu) - set(self.identity) and "unknown error" in missing.values():
+            raise GpuLost("the driver cannot reach it (unknown error)")
+        if _mig_is_on(handle):
+            if "utilization_percent" in missing:
+                missing["utilization_percent"] = MIG_IS_ON
+            gpu["mig"] = self._mig(handle)
+        else:
+            _note_processes(gpu, missing, handle)
+        if missing:
+            gpu["missing"] = missing
+        return gpu
+
+    def _mig(self, handle: Any) -> Dict[str, Any]:
+        instances: Dict[str, Any] = {}
+        try:
+            most = first_of(lambda: pynvml.nvmlDeviceGetMaxMigDeviceCount(handle))
+        except NotAvailable:
+            return instances
+        for index in range(most):
+            try:
+                instance = first_of(
+                    partial(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, index)
+                )
+            except NotAvailable:
+                continue  # there is no instance at this index
+            instances[str(index)] = _instance(instance)
+        return instances
+
+
+def throttle_words(bits: int) -> List[str]:
+    """Why the clocks are held down, in words; empty where they are not."""
+    found = [word for bit, word in THROTTLE_WORDS if bits & bit]
+    unknown = bits & ~sum(bit for bit, _ in THROTTLE_WORDS) & ~0x1
+    return found + (["reason 0x%x" % unknown] if unknown else [])
+
+
+def _figures(handle: Any) -> List[Tuple[str, List[Callable[[], Any]]]]:
+    """(name in a document, calls that give it: the first that the driver has counts)."""
+    nvml = pynvml
+    sm, uncorrected, volatile = (
+        nvml.NVML_CLOCK_SM,
+        nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
+        nvml.NVML_VOLATILE_ECC,
+    )
+    return [
+        ("utilization_percent", [lambda: int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)]),
+        (
+            "temperature_celsius",
+            [
+                lambda: nvml.nvmlDeviceGetTemperatureV(handle, nvml.NVML_TEMPERATURE_GPU),
+                lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
+            ],
+        ),
+        ("power_watts", [lambda: _watts(nvml.nvmlDeviceGetPowerUsage(handle))]),
+        ("power_limit_watts", [lambda: _watts(nvml.nvmlDeviceGetEnforcedPowerLimit(handle))]),
+        ("fan_percent", [lambda: nvml.nvmlDeviceGetFanSpeed(handle)]),
+        ("sm_clock_mhz", [lambda: nvml.nvmlDeviceGetClockInfo(handle, sm)]),
+        (
+            "throttle_reasons",
+            [
+                lambda: throttle_words(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle)),
+                lambda: throttle_words(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
+            ],
+        ),
+        (
+            "ecc_uncorrected",
+            [lambda: nvml.nvmlDeviceGetTotalEccErrors(handle, uncorrected, volatile)],
+        ),
+    ]
+
+
+def _watts(milliwatts: int) -> float:
+    """Whole watts from 20 W on: more would be noise on the wire."""
+    watts = milliwatts / 1000.0
+    return int(round(watts)) if watts >= 20 else round(watts, 1)
+
+
+def _note(
+    owner: Dict[str, Any], missing: Dict[str, str], name: str, *calls: Callable[[], Any]
+) -> None:
+    """Puts what the first working call gives under `name`, or why none does into `missing`."""
+    try:
+        owner[name] = first_of(*calls)
+    except NotAvailable as error:
+        missing[name] = str(error)
+
+
+def _note_memory(owner: Dict[str, Any], missing: Dict[str, str], handle: Any) -> None:
+    """Used and total memory. The second version of the call leaves out what the driver reserves."""
+    version = getattr(pynvml, "nvmlMemory_v2", None)
+    try:
+        memory = first_of(
+            lambda: pynvml.nvmlDeviceGetMemoryInfo(handle, version),
+            lambda: pynvml.nvmlDeviceGetMemoryInfo(handle),
+        )
+    except NotAvailable as error:
+        missing["memory_used_bytes"] = missing["memory_total_bytes"] = str(error)
+    else:
+        owner["memory_used_bytes"] = memory.used // MIB * MIB
+        owner["memory_total_bytes"] = memory.total
+
+
+def _note_processes(owner: Dict[str, Any], missing: Dict[str, str], handle: Any) -> None:
+    try:
+        found = running(handle)
+    except NotAvailable as error:
+        missing["processes"] = str(error)
+        return
+    owner["processes"] = {str(pid): memory for pid, memory in found.items() if 0 < pid <= MAX_PID}
+    strange = sum(not exists(pid) for pid in found)
+    if strange * 2 > len(found):
+        missing["processes"] = (
+            "%d of %d process ids are not in /proc: hidden, of another pid namespace, "
+            "or wrong in this driver" % (strange, len(found))
+        )
+
+
+def _mig_is_on(handle: Any) -> bool:
+    try:
+        current: Optional[int] = first_of(lambda: pynvml.nvmlDeviceGetMigMode(handle))[0]
+    except NotAvailable:
+        return False
+    return current == 1
+
+
+def _instance(handle: Any) -> Dict[str, Any]:
+    """One MIG device: its memory and processes are its own."""
+    instance: Dict[str, Any] = {}
+    missing: Dict[str, str] = {}
+    _note(instance, missing, "uuid", lambda: visible(pynvml.nvmlDeviceGetUUID(handle), 96))
+    _note(instance, missing, "name", lambda: _profile(pynvml.nvmlDeviceGetName(handle)))
+    _note_memory(instance, missing, handle)
+    _note_processes(instance, missing, handle)
+    if missing:
+        instance["missing"] = missing
+    return instance
+
+
+def _profile(name: str) -> str:
+    """ "1g.10gb" of "NVIDIA A100-SXM4-80GB MIG 1g.10gb"."""
+    return visible(name.split(" MIG ")[-1], 64)
