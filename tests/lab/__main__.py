@@ -15,7 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
     parser.add_argument("--bastions", type=int, default=1, metavar="N")
     parser.add_argument("--nodes", type=int, default=3, metavar="N")
-    parser.add_argument("--gpus", type=int, default=0, metavar="N", help="stand-in GPUs a node")
+    parser.add_argument("--gpus", type=int, metavar="N", help="stand-in GPUs a node")
     options = parser.parse_args()
     if reason := missing():
         print(reason, file=sys.stderr)

@@ -31,9 +31,9 @@ def require_lab() -> None:
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
-    """One world for all tests that leave it as they found it: a bastion and three nodes."""
+    """One world for all tests that leave it as they found it: three nodes with two GPUs each."""
     require_lab()
-    with World() as world:
+    with World(gpus=2) as world:
         yield world
 
 
@@ -51,5 +51,5 @@ def make_world() -> Iterator[Callable[..., World]]:
 
 @pytest.fixture
 def fresh_world(make_world: Callable[..., World]) -> World:
-    """A world of the default shape that a test may break."""
-    return make_world()
+    """A world as `world` is, that a test may break."""
+    return make_world(gpus=2)

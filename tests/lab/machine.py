@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.lab import keys
+from tests.lab import keys, nvml
 from tests.lab.namespace import Argument
 from tests.lab.network import Host, Interface
+from tests.lab.nvml import FakeNvml, Variant
 from tests.lab.procfs import pids_in, state
 from tests.lab.sshd import Options, Sshd
 from tests.lab.waiting import wait_until
@@ -38,6 +40,8 @@ class Spec:
     sshd: Options = field(default_factory=dict)  # lines of sshd_config(5) that win over ours
     env: Mapping[str, str] = field(default_factory=dict)  # set in every session
     host_key: str = "ed25519"
+    gpus: int | None = None  # that many stand-in GPUs; None: not even a driver
+    driver: Variant = "modern"  # which kind of stand-in, see tests.lab.nvml
     hide: tuple[str, ...] = ()  # globs of programs in /usr/bin that it lacks, e.g. "python3*"
     mounts: Mapping[str, Path] = field(default_factory=dict)  # "/opt/NAME" inside: path outside
     pam: str | None = None  # lines of /etc/pam.d/sshd: sshd asks PAM, keyboard-interactive works
@@ -53,11 +57,19 @@ class Machine(Host):
         self.home = directory / "home" / spec.user
         self.sshds: list[Sshd] = []
         self._lay_out()
-        self.sshd = self.add_sshd(spec.port, options=spec.sshd, env=spec.env)
+        env = {**self._fit_gpus(), **spec.env}
+        self.sshd = self.add_sshd(spec.port, options=spec.sshd, env=env)
 
     @property
     def user(self) -> str:
         return self.spec.user
+
+    @property
+    def gpus(self) -> FakeNvml:
+        """The stand-in hardware, to be changed while probes look at it."""
+        if self._gpus is None:
+            raise ValueError(f"{self.name} was made without GPUs")
+        return self._gpus
 
     # Files
 
@@ -213,6 +225,20 @@ class Machine(Host):
         os.chown(self.home, _UID, _UID)
         self.authorize()
         (self.home / ".ssh").chmod(0o700)
+
+    def _fit_gpus(self) -> dict[str, str]:
+        """Put the stand-in into place; returns what a session needs to find it."""
+        self._gpus: FakeNvml | None = None
+        if self.spec.gpus is None:
+            return {}
+        built = self.directory.with_name(f"nvml-{self.spec.driver}")  # once a world
+        if not built.exists():
+            nvml.build(built, self.spec.driver)
+        directory = self.directory / "nvml"
+        shutil.copytree(built, directory)
+        self._gpus = FakeNvml(directory / "gpus", self.spec.gpus)
+        inside = INSIDE / "nvml"
+        return {"LD_LIBRARY_PATH": f"{inside}", "GPUHOP_FAKE_NVML": f"{inside / 'gpus'}"}
 
 
 def _crypt(password: str) -> str:

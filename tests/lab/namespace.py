@@ -108,9 +108,8 @@ class Namespace:
         Raises AssertionError with all of its output where `check` and it exits other than 0, and
         subprocess.TimeoutExpired after `timeout` seconds.
         """
-        options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
-        if options["stdin"] is None:
-            del options["stdin"]
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
         done = subprocess.run(
             self.argv(command),
             env=self._with(env),

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import asyncssh
@@ -221,6 +221,26 @@ def test_homes_are_each_machines_own(fresh_world: World) -> None:
     assert node.run(node.as_user(["stat", "-c", "%U", "x"])).stdout == "researcher\n"
 
 
+_LOOK = """
+import ctypes
+library = ctypes.CDLL("libnvidia-ml.so.1")
+count = ctypes.c_uint()
+assert library.nvmlInit_v2() == 0
+assert library.nvmlDeviceGetCount_v2(ctypes.byref(count)) == 0
+print(count.value)
+"""
+
+
+def test_sessions_find_the_stand_in_gpus(fresh_world: World) -> None:
+    laptop, node = fresh_world.laptop, fresh_world.nodes[0]
+    look = ["ssh", *QUICK, node.name, "python3 -"]
+    assert laptop.run(look, input=_LOOK).stdout == "2\n"
+    node.gpus.set(count=1)
+    assert laptop.run(look, input=_LOOK).stdout == "1\n"
+    none = laptop.run(["ssh", *QUICK, "bastion", "python3 -"], input=_LOOK, check=False)
+    assert "cannot open shared object file" in none.stderr
+
+
 async def test_second_factor_by_keyboard_interactive(make_world: MakeWorld) -> None:
     pam = "auth required pam_unix.so\naccount required pam_permit.so\n"
     spec = Spec(
@@ -236,7 +256,7 @@ async def test_second_factor_by_keyboard_interactive(make_world: MakeWorld) -> N
             return ""
 
         def kbdint_challenge_received(
-            self, name: str, instructions: str, lang: str, prompts: list[tuple[str, bool]]
+            self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
         ) -> list[str]:
             return ["correct horse" for _ in prompts]
 

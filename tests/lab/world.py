@@ -30,12 +30,18 @@ class World:
     """Built by its constructor, ended by `close` or the end of a `with` block.
 
     bastions, nodes: how many, or what they are to be. A node of a number stands behind the first
-    bastion (directly beside the laptop where there is none).
+    bastion (directly beside the laptop where there is none), and has that many `gpus` (None: no
+    driver at all).
     """
 
-    def __init__(self, bastions: int | Sequence[Spec] = 1, nodes: int | Sequence[Spec] = 3) -> None:
+    def __init__(
+        self,
+        bastions: int | Sequence[Spec] = 1,
+        nodes: int | Sequence[Spec] = 3,
+        gpus: int | None = None,
+    ) -> None:
         outer = _bastions(bastions)
-        inner = _nodes(nodes, outer)
+        inner = _nodes(nodes, outer, gpus)
         # Short, because paths of sockets are.
         self.directory = Path(tempfile.mkdtemp(prefix="ghl-", dir="/tmp"))
         self._reaper = Reaper(self.directory)
@@ -169,11 +175,11 @@ def _bastions(wanted: int | Sequence[Spec]) -> list[Spec]:
     return [Spec(name) for name in names]
 
 
-def _nodes(wanted: int | Sequence[Spec], bastions: list[Spec]) -> list[Spec]:
+def _nodes(wanted: int | Sequence[Spec], bastions: list[Spec], gpus: int | None) -> list[Spec]:
     if not isinstance(wanted, int):
         return list(wanted)
     via = bastions[0].name if bastions else None
-    return [Spec(f"gpu-{k:02}", via=via) for k in range(1, wanted + 1)]
+    return [Spec(f"gpu-{k:02}", via=via, gpus=gpus) for k in range(1, wanted + 1)]
 
 
 def _entry(machine: Machine) -> dict[str, Any]:
