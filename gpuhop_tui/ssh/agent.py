@@ -57,6 +57,10 @@ class Agent:
             return AgentStatus(self.socket, problem="agent does not answer")
         return AgentStatus(self.socket, tuple(pair.public_data for pair in pairs))
 
+    async def has_keys(self) -> bool:
+        """Whether there is a key to offer."""
+        return bool((await self.status()).keys)
+
     async def add(self, key: asyncssh.SSHKey, lifetime_seconds: int | None) -> bool:
         """Adds an unlocked private key for `lifetime_seconds` (None: until the agent ends).
 

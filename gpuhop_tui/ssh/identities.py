@@ -41,9 +41,13 @@ async def offer_keys(
     client: asyncssh.SSHAgentClient | None,
     ring: KeyRing,
     patience: Patience,
+    declined: list[str],
 ) -> Offer:
-    """Collects the keys to try at `hop`. `client` is the open connection to `agent`, if any."""
-    agent_pairs, agent_problem = await _agent_pairs(agent, client, patience)
+    """Collects the keys to try at `hop`. `client` is the open connection to `agent`, if any.
+
+    A key that the server would take but that does not sign adds the reason to `declined`.
+    """
+    agent_pairs, agent_problem = await _agent_pairs(agent, client, patience, declined)
     files = [read_key_file(path) for path in hop.identity_files]
     certificates = [_read_certificate(path) for path in hop.certificate_files]
     by_blob = {pair.key_public_data: pair for pair in agent_pairs}
@@ -58,7 +62,7 @@ async def offer_keys(
         if held is not None:
             named.append(held)
         elif file.public is not None and (file.private is not None or file.locked):
-            from_files.append(_FilePair(file, file.public, hop, ring, patience))
+            from_files.append(_FilePair(file, file.public, hop, ring, patience, declined))
         elif file.locked:
             opaque.append(file)
 
@@ -98,7 +102,10 @@ def _with_certificates(
 
 
 async def _agent_pairs(
-    agent: Agent, client: asyncssh.SSHAgentClient | None, patience: Patience
+    agent: Agent,
+    client: asyncssh.SSHAgentClient | None,
+    patience: Patience,
+    declined: list[str],
 ) -> tuple[list[asyncssh.SSHKeyPair], str | None]:
     if client is None:
         return [], "no agent"
@@ -106,17 +113,22 @@ async def _agent_pairs(
         pairs = await client.get_keys()
     except (OSError, ValueError, asyncssh.Error):
         return [], f"the agent at {agent.socket} does not answer"
-    return [_AgentPair(client, pair, patience) for pair in pairs], None
+    return [_AgentPair(client, pair, patience, declined) for pair in pairs], None
 
 
 class _AgentPair(asyncssh.SSHAgentKeyPair):
     """A key of the agent. Signing may wait for a touch or a confirmation: a person's time."""
 
     def __init__(
-        self, client: asyncssh.SSHAgentClient, pair: asyncssh.SSHKeyPair, patience: Patience
+        self,
+        client: asyncssh.SSHAgentClient,
+        pair: asyncssh.SSHKeyPair,
+        patience: Patience,
+        declined: list[str],
     ) -> None:
         super().__init__(client, pair.key_algorithm, pair.key_public_data, b"")
         self._patience = patience
+        self._declined = declined
 
     async def sign_async(self, data: bytes) -> bytes:
         try:
@@ -124,7 +136,10 @@ class _AgentPair(asyncssh.SSHAgentKeyPair):
                 async with asyncio.timeout(SIGN_SECONDS):
                     return await super().sign_async(data)
         except TimeoutError:
-            raise KeyDeclinedError(f"the agent did not sign within {SIGN_SECONDS:.0f} s") from None
+            self._declined.append(f"the agent did not sign within {SIGN_SECONDS:.0f} s")
+        except (OSError, ValueError):  # a person said no, or the agent has gone
+            self._declined.append("the agent refused to sign")
+        raise KeyDeclinedError(self._declined[-1])
 
 
 class _FilePair(asyncssh.SSHKeyPair):
@@ -139,6 +154,7 @@ class _FilePair(asyncssh.SSHKeyPair):
         hop: Hop,
         ring: KeyRing,
         patience: Patience,
+        declined: list[str],
     ) -> None:
         super().__init__(
             public.algorithm,
@@ -152,7 +168,13 @@ class _FilePair(asyncssh.SSHKeyPair):
         self._hop = hop
         self._ring = ring
         self._patience = patience
+        self._declined = declined
 
     async def sign_async(self, data: bytes) -> bytes:
-        key = self._file.private or await self._ring.unlock(self._file, self._hop, self._patience)
+        key = self._file.private
+        try:
+            key = key or await self._ring.unlock(self._file, self._hop, self._patience)
+        except KeyDeclinedError as exc:
+            self._declined.append(str(exc))
+            raise
         return key.sign(data, self.sig_algorithm)

@@ -51,7 +51,7 @@ class Link:
         parent: Link | None,
         log_in: LogIn,
         *,
-        agent_changed: Callable[[], Awaitable[object]] | None = None,
+        agent_has_keys: Callable[[], Awaitable[bool]] | None = None,
         retry: bool = True,
         rng: random.Random | None = None,
     ) -> None:
@@ -60,7 +60,7 @@ class Link:
         self.status = LinkStatus(since=time.time())
         self.events: deque[LinkEvent] = deque(maxlen=EVENTS_KEPT)
         self._log_in = log_in
-        self._agent_state = agent_changed
+        self._agent_has_keys = agent_has_keys
         self._retry = retry
         self._rng = rng or random.Random()
         self._logged_in: LoggedIn | None = None
@@ -281,15 +281,14 @@ class Link:
                 await self._kick.wait()
 
     async def _wait_for_person(self, problem: Problem) -> None:
-        """Blocked until asked to retry, or, where keys are missing, until the agent has others."""
-        if self._agent_state is None or problem.kind not in (
+        """Blocked until asked to retry, or, where keys are missing, until the agent has some."""
+        if self._agent_has_keys is None or problem.kind not in (
             ErrorKind.AGENT_EMPTY,
             ErrorKind.AGENT_MISSING,
         ):
             await self._kick.wait()
             return
-        before = await self._agent_state()
-        while not self._kick.is_set() and await self._agent_state() == before:
+        while not self._kick.is_set() and not await self._agent_has_keys():
             await self._wait(AGENT_POLL_SECONDS)
 
     async def _hang_up(self) -> None:

@@ -98,7 +98,7 @@ class _Attempt:
         self.step = ""
         self.closed: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self.rejected_key: asyncssh.SSHKey | None = None
-        self.declined: str | None = None
+        self.declined: list[str] = []  # why keys and questions were left unsigned and unanswered
         self.password_tries = 0
         self.kbdint_tries = 0
         self.was_asked = False
@@ -183,7 +183,12 @@ class _Attempt:
             if self._agent.socket is not None:
                 self._agent_client = self._agent.client()
             self.offer = await offer_keys(
-                self.hop, self._agent, self._agent_client, self.context.ring, self.patience
+                self.hop,
+                self._agent,
+                self._agent_client,
+                self.context.ring,
+                self.patience,
+                self.declined,
             )
             if self.offer.pairs:
                 return self.offer.pairs
@@ -192,7 +197,7 @@ class _Attempt:
             try:
                 key = await self.context.ring.unlock(file, self.hop, self.patience)
             except KeyDeclinedError as exc:
-                self.declined = str(exc)
+                self.declined.append(str(exc))
                 continue
             return list(asyncssh.load_keypairs([key]))
         return []
@@ -207,6 +212,8 @@ class _Attempt:
         with self.patience.waiting_for_person():
             answers = await self.context.prompter.challenge(question)
         self.enter("authentication")
+        if answers is None:
+            self.declined.append("its question was not answered")
         return answers
 
     async def _problem(self, exc: Exception) -> Problem:
@@ -231,12 +238,19 @@ class _Attempt:
 
     def _why_denied(self, problem: Problem) -> Problem:
         hop, offer = self.hop, self.offer
-        if self.declined and offer is not None and len(offer.pairs) <= 1:
+        if self.declined:
             return Problem(
                 hop.name,
                 ErrorKind.AUTH_DENIED,
-                f"{hop.user}@{hop.address}: {self.declined}",
-                "press r to be asked again, or add the key to your agent with ssh-add",
+                f"{hop.user}@{hop.address}: {self.declined[-1]}",
+                "retry to be asked again; a key that your agent holds needs no passphrase: ssh-add",
+            )
+        if self.was_asked:
+            return Problem(
+                hop.name,
+                ErrorKind.AUTH_DENIED,
+                f"{hop.user}@{hop.address} did not accept the answers to its questions",
+                "retry to be asked again",
             )
         if offer is None or offer.key_files or offer.agent_keys:
             return problem

@@ -118,7 +118,7 @@ class Network:
                 )
 
         agent = agent_for(route.target, self.agent)
-        return Link(route, parent, gated, agent_changed=agent.status, retry=self._retry)
+        return Link(route, parent, gated, agent_has_keys=agent.has_keys, retry=self._retry)
 
     def _parent(self, route: Route) -> Link | None:
         parent = route.parent

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-
 # What the machine gets at least after a person has answered.
 REST_SECONDS = 1.0
 

@@ -149,14 +149,14 @@ async def test_what_only_a_person_can_mend_is_never_retried_blindly(make, kind):
 
 
 async def test_an_agent_without_keys_is_watched_until_it_has_some(make):
-    keys = [0]
+    keys = []
 
     async def agent():
-        return keys[0]
+        return bool(keys)
 
-    link = make(Logins(problem(ErrorKind.AGENT_EMPTY)), agent_changed=agent)
+    link = make(Logins(problem(ErrorKind.AGENT_EMPTY)), agent_has_keys=agent)
     await until(link, in_state(LinkState.BLOCKED))
-    keys[0] = 1
+    keys.append("one")
     await until(link, in_state(LinkState.UP))
 
 
