@@ -81,6 +81,11 @@ def is_free(gpu: Gpu) -> bool:
     return memory < FREE_BELOW_PERCENT and utilization < FREE_BELOW_PERCENT
 
 
+def free_instances(gpu: Gpu) -> int:
+    """How many MIG instances of a GPU are free."""
+    return 0 if gpu.lost is not None else sum(map(is_free_instance, gpu.mig))
+
+
 def is_busy(gpu: Gpu) -> bool:
     """In use beyond doubt: a process, or memory or utilization of 5 % and more."""
     if gpu.lost is not None:
@@ -99,7 +104,7 @@ def use_percent(gpu: Gpu) -> float | None:
     if gpu.lost is not None:
         return None
     if gpu.mig:
-        return 100.0 * sum(not is_free_instance(one) for one in gpu.mig) / len(gpu.mig)
+        return 100.0 * (len(gpu.mig) - free_instances(gpu)) / len(gpu.mig)
     return gpu.utilization_percent
 
 

@@ -23,6 +23,7 @@ from gpuhop_tui.tui.messages import (
     Withdrawn,
 )
 from gpuhop_tui.tui.opening import FirstRun, Opened, OpenFleet
+from gpuhop_tui.tui.palette import use_colors
 from gpuhop_tui.tui.prompter import TuiPrompter
 from gpuhop_tui.tui.screens.dashboard import DashboardScreen
 from gpuhop_tui.tui.screens.dialog import Dialog
@@ -53,6 +54,7 @@ class GpuhopApp(App[int]):
 
     TITLE = "gpuhop"
     ENABLE_COMMAND_PALETTE = True
+    CSS_PATH = "screens/dashboard.tcss"  # Textual does not read a default screen's own
     COMMANDS: ClassVar = App.COMMANDS | {_fleet_commands}
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("help", "palette", "quit")]
 
@@ -74,6 +76,9 @@ class GpuhopApp(App[int]):
 
     def get_default_screen(self) -> DashboardScreen:
         return DashboardScreen(self.clock)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return use_colors(self.current_theme)
 
     @property
     def dashboard(self) -> DashboardScreen:

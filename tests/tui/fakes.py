@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
+from gpuhop_tui.fleet.summary import memory_percent
 from gpuhop_tui.probe.sample import Disk, Gpu, Host, MigInstance, Process, Sample
 from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.ssh.prompts import (
@@ -405,21 +406,34 @@ def big_state(now: float = NOW, nodes: int = 128) -> FleetState:
     return FleetState(bastions, tuple(one(n) for n in range(nodes)), "1 key")
 
 
-def past(now: float = NOW) -> Callable[[str, int], list[HistoryPoint]]:
-    """A wave for every GPU, with a gap where the link was lost."""
+def past(state: FleetState, now: float = NOW) -> Callable[[str, int], list[HistoryPoint]]:
+    """A wave for every GPU that ends at its figures, with a gap where the link was lost."""
 
-    def points(node: str, index: int) -> list[HistoryPoint]:
-        found: list[HistoryPoint] = []
-        for step in range(300):
-            at = now - 2 * (299 - step)
-            wave = 60 + 34 * math.sin(step / 17 + index) * math.cos(step / 41)
-            if 150 < step < 162:
-                found.append((at, None, None))
-            else:
-                found.append((at, min(100.0, max(0.0, wave)), 30 + step / 8))
-        return found
+    def points(node_name: str, index: int) -> list[HistoryPoint]:
+        node = state.node(node_name)
+        found = [g for g in node.sample.gpus if g.index == index] if node and node.sample else []
+        if not found or found[0].lost:
+            return []
+        util, memory = found[0].utilization_percent, memory_percent(found[0])
+        return [_point(now, step, index, util, memory) for step in range(_STEPS)]
 
     return points
+
+
+_STEPS = 300
+
+
+def _point(
+    now: float, step: int, index: int, util: int | None, memory: float | None
+) -> HistoryPoint:
+    at = now - 2 * (_STEPS - 1 - step)
+    if 150 < step < 175:
+        return at, None, None
+    swing = math.sin(step / 17 + index) * math.cos(step / 41) + 0.25 * math.sin(step * 1.7)
+    nearness = min(1.0, (_STEPS - 1 - step) / 40)
+    wander = 30 * nearness * swing if util else 0
+    grown = memory if memory is None else memory * (1 if step > 70 else 0.35 + step / 108)
+    return at, None if util is None else min(100.0, max(0.0, util + wander)), grown
 
 
 # Apps
@@ -451,7 +465,7 @@ def app_on(
     questions: Questions | None = None,
 ) -> tuple[GpuhopApp, FakeFleet]:
     """The app on a fake fleet, with a clock that stands still."""
-    fleet = FakeFleet(state, past(now))
+    fleet = FakeFleet(state, past(state, now))
 
     async def open_fleet(prompter: Prompter) -> Opened:
         if questions is not None:
@@ -494,7 +508,7 @@ def _live(fleet: FakeFleet, interval: float) -> Callable[[], None]:
 def _main(scenario: str) -> int:
     now = time.time()
     state = big_state(now) if scenario == "big" else fleet_state(now)
-    fleet = FakeFleet(state, past(now))
+    fleet = FakeFleet(state, past(state, now))
     asked = {"key": HOST_KEY, "passphrase": PASSPHRASE, "code": CHALLENGE}
     questions = Questions((asked[scenario],) if scenario in asked else ())
     configured = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby, pairwise
 
 from gpuhop_tui.tui.render.line import Line, Span, Tone
 
@@ -29,7 +29,7 @@ def bar(percent: float | None, width: int, tone: Tone) -> Line:
     if percent > 0:
         halves = max(halves, 1)  # a little is not nothing
     full, half = divmod(halves, 2)
-    spans = [Span("━" * full + "╸" * half, tone), Span("─" * (width - full - half), Tone.TRACK)]
+    spans = [Span("━" * full + "╾" * half, tone), Span("─" * (width - full - half), Tone.TRACK)]
     return tuple(span for span in spans if span.text)
 
 
@@ -38,26 +38,36 @@ def mini(percent: float) -> str:
     return _BLOCKS[1 + min(7, int(min(max(percent, 0.0), 100.0) / 12.5))]
 
 
-def area(values: Sequence[float | None], width: int, height: int) -> list[str]:
-    """The newest `width` of `values` (percent, oldest first) as a filled area, top row first.
+def area(
+    values: Sequence[float | None], height: int, tone: Callable[[float], Tone], body: Tone
+) -> list[Line]:
+    """Values (percent) as a filled area of one column each, top row first.
 
-    A gap is drawn as nothing at all; zero is drawn as a thin base line.
+    The top of each column has the tone of its value, what is under it that of the body. A gap is
+    nothing at all; zero is a thin base line.
     """
-    newest = values[-width:]
-    shown = [*[None] * (width - len(newest)), *newest]
-    rows: list[str] = []
-    for row in range(height - 1, -1, -1):
-        cells = []
-        for value in shown:
-            if value is None:
-                cells.append(" ")
-                continue
-            eighths = round(min(max(value, 0.0), 100.0) / 100 * height * 8)
-            if row == 0:
-                eighths = max(eighths, 1)
-            cells.append(_BLOCKS[min(8, max(0, eighths - row * 8))])
-        rows.append("".join(cells))
-    return rows
+    return [
+        _merged(_cell(value, row, height, tone, body) for value in values)
+        for row in range(height - 1, -1, -1)
+    ]
+
+
+def _cell(
+    value: float | None, row: int, height: int, tone: Callable[[float], Tone], body: Tone
+) -> Span:
+    if value is None:
+        return Span(" ")
+    value = min(max(value, 0.0), 100.0)
+    eighths = max(1, round(value / 100 * 8 * height)) - 8 * row
+    if eighths <= 0:
+        return Span(" ")
+    return Span("█", body) if eighths > 8 else Span(_BLOCKS[eighths], tone(value))
+
+
+def _merged(cells: Iterable[Span]) -> Line:
+    """Neighbours of one tone as one span."""
+    groups = groupby(cells, key=lambda cell: cell.tone)
+    return tuple(Span("".join(cell.text for cell in group), tone) for tone, group in groups)
 
 
 def resample(

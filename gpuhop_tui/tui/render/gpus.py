@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gpuhop_tui.fleet.summary import gpu_processes, is_free_instance, memory_percent
+from rich.cells import cell_len
+
+from gpuhop_tui.fleet.summary import free_instances, gpu_processes, is_free_instance, memory_percent
 from gpuhop_tui.probe.sample import Gpu, MigInstance, Sample
 from gpuhop_tui.tui.render.bars import bar, tone_of
 from gpuhop_tui.tui.render.columns import GAP, Column, choose, heading, row
@@ -14,9 +17,9 @@ from gpuhop_tui.tui.render.units import MISSING, figure, gib, plural
 
 COLUMNS: tuple[Column, ...] = (
     Column("index", "#", 2, align="right"),
-    Column("name", "GPU", 10, rank=3, grow=2, most=22),
-    Column("util", "UTIL", 11, grow=3, most=30),
-    Column("memory", "MEMORY", 14, grow=3, most=34),
+    Column("name", "GPU", 16, rank=3),
+    Column("util", "UTIL", 10, grow=3, most=30),
+    Column("memory", "MEMORY", 13, grow=3, most=34),
     Column("temp", "TEMP", 4, rank=1, align="right"),
     Column("power", "POWER", 9, rank=4, align="right"),
     Column("users", "USERS", 8, rank=2, grow=1, most=18),
@@ -56,7 +59,7 @@ class GpuTableLines:
 
 def gpu_table(sample: Sample, width: int, stale: bool) -> GpuTableLines:
     """All of a sample's GPUs in `width` cells; dimmed where the figures are old."""
-    columns = choose(COLUMNS, width)
+    columns = choose(_sized(COLUMNS, sample.gpus), width)
     rows: list[tuple[int, Line]] = []
     for gpu in sample.gpus:
         rows += [(gpu.index, line) for line in _gpu_lines(gpu, columns, width)]
@@ -64,6 +67,14 @@ def gpu_table(sample: Sample, width: int, stale: bool) -> GpuTableLines:
         rows = [(index, dimmed(line)) for index, line in rows]
     shown = {column.key for column in columns}
     return GpuTableLines(heading(columns), tuple(rows), _footnotes(sample.gpus, shown, width))
+
+
+def _sized(columns: Sequence[Column], gpus: Sequence[Gpu]) -> list[Column]:
+    """The columns with room for the longest name, within reason, and no more."""
+    names = [short_name(clean(gpu.name or "")) for gpu in gpus]
+    names += [f"  {clean(one.name or '')}" for gpu in gpus for one in gpu.mig]
+    width = min(16, max((cell_len(name) for name in names), default=0))
+    return [replace(c, width=max(4, width)) if c.key == "name" else c for c in columns]
 
 
 def dimmed(line: Line) -> Line:
@@ -100,7 +111,7 @@ def _lost_line(gpu: Gpu, columns: Sequence[Column], width: int) -> Line:
     for column in columns:
         if column.key not in {"index", "name"}:
             break
-        text = str(gpu.index) if column.key == "index" else clean(gpu.name or MISSING)
+        text = str(gpu.index) if column.key == "index" else short_name(clean(gpu.name or MISSING))
         start += [Span(fit(text, column.width, column.align), Tone.DIM), Span(" " * GAP)]
     room = width - width_of(start)
     return (*start, Span(fit(f"× lost: {clean(gpu.lost or '')}", room), Tone.BAD))
@@ -125,12 +136,13 @@ def _instance_line(instance: MigInstance, branch: str, columns: Sequence[Column]
 
 
 def _text(value: str | None) -> Line:
-    return _BLANK if value is None else (Span(_short_name(clean(value))),)
+    return _BLANK if value is None else (Span(short_name(clean(value))),)
 
 
-def _short_name(name: str) -> str:
-    """A GPU's name without the maker's."""
-    return name.removeprefix("NVIDIA ").strip() or name
+def short_name(name: str) -> str:
+    """A GPU's name without its maker and the size of its memory, which has a column of its own."""
+    short = re.sub(r"^(NVIDIA )?(GeForce )?|[- ]\d+GB( HBM\w*)?$|[ ]Generation$", "", name)
+    return short.strip() or name
 
 
 def _number(value: float | None, unit: str) -> Line:
@@ -139,7 +151,8 @@ def _number(value: float | None, unit: str) -> Line:
 
 def _util(gpu: Gpu, width: int) -> Line:
     if gpu.mig:
-        return (Span(plural(len(gpu.mig), "MIG instance"), Tone.INFO),)
+        free = free_instances(gpu)
+        return (Span(f"{free}/{len(gpu.mig)} free", Tone.GOOD if free else Tone.DIM),)
     value = gpu.utilization_percent
     text = MISSING if value is None else f"{value} %"
     tone = tone_of(value)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gpuhop_tui.fleet.state import BastionState, FleetState, NodeState
 from gpuhop_tui.fleet.summary import fleet_totals
 from gpuhop_tui.ssh.status import LinkState, LinkStatus
-from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, fit_line, join, spread
+from gpuhop_tui.tui.render.gpus import short_name
+from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, fit_line, join, spread, width_of
 from gpuhop_tui.tui.render.states import GLYPHS, link_words, node_glyph
 from gpuhop_tui.tui.render.units import age, duration, plural, rtt
 
@@ -18,10 +21,14 @@ def node_head(node: NodeState, width: int, now: float) -> list[Line]:
     left += [Span("  " + clean(node.address))]
     if node.via:
         left += [Span(" via ", Tone.DIM), Span(clean(" → ".join(node.via)))]
-    return [
-        spread(left, _link(node.link, now), width),
-        fit_line(join(_facts(node, now), _DOT), width),
-    ]
+    return _head(left, _link(node.link, now), _facts(node, now), width)
+
+
+def _head(left: list[Span], link: Line, facts: list[list[Span]], width: int) -> list[Line]:
+    """The state of the link stands at the right, or before the facts where there is no room."""
+    if width_of(left) + 2 + width_of(link) > width:
+        facts, link = [list(link), *facts], ()
+    return [spread(left, link, width), fit_line(join(facts, _DOT), width)]
 
 
 def bastion_head(bastion: BastionState, fleet: FleetState, width: int, now: float) -> list[Line]:
@@ -39,12 +46,15 @@ def bastion_head(bastion: BastionState, fleet: FleetState, width: int, now: floa
         [Span(plural(totals.gpus, "GPU"))],
         [Span(f"{totals.free} free", Tone.GOOD if totals.free else Tone.DIM)],
     ]
-    return [spread(left, _link(bastion.link, now), width), fit_line(join(facts, _DOT), width)]
+    return _head(left, _link(bastion.link, now), facts, width)
 
 
 def _link(link: LinkStatus, now: float) -> Line:
     if link.state is not LinkState.UP:
-        return (link_words(link, now),)
+        words = link_words(link, now)
+        if link.state is LinkState.CONNECTING and link.step:
+            return (Span("connecting: ", Tone.DIM), words)
+        return (words,)
     parts = [[Span(f"up {duration(now - link.since)}")]]
     if link.rtt_seconds is not None:
         parts.append([Span("rtt ", Tone.DIM), Span(rtt(link.rtt_seconds))])
@@ -54,6 +64,10 @@ def _link(link: LinkStatus, now: float) -> Line:
 def _facts(node: NodeState, now: float) -> list[list[Span]]:
     sample = node.sample
     facts: list[list[Span]] = []
+    if sample is not None and sample.gpus:
+        models = Counter(short_name(clean(gpu.name or "GPU")) for gpu in sample.gpus)
+        words = ", ".join(f"{count}× {name}" for name, count in models.items())
+        facts.append([Span(words)])
     if sample is not None:
         if node.stale:
             facts.append([Span(age(now - sample.sampled_at), Tone.WARN)])

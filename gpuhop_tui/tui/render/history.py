@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gpuhop_tui.fleet.state import HistoryPoint
-from gpuhop_tui.tui.render.bars import area, resample
+from gpuhop_tui.tui.render.bars import area, resample, tone_of
 from gpuhop_tui.tui.render.line import Line, Span, Tone, fit, spread
 from gpuhop_tui.tui.render.units import MISSING, duration, figure
 
@@ -26,11 +26,11 @@ def history(
     span = max(SHORTEST, now - points[0][0])
     utilization = _graph(
         [(at, value) for at, value, _ in points],
-        f"{title} utilization", Tone.LOW, half, height, now, span,
+        f"{title} utilization", tone_of, Tone.AREA, half, height, now, span,
     )  # fmt: skip
     memory = _graph(
         [(at, value) for at, _, value in points],
-        f"{title} memory", Tone.MEMORY, half, height, now, span,
+        f"{title} memory", lambda _: Tone.MEMORY, Tone.MEMORY_AREA, half, height, now, span,
     )  # fmt: skip
     gap = Span(" " * _GAP)
     return [(*left, gap, *right) for left, right in zip(utilization, memory, strict=True)]
@@ -39,21 +39,28 @@ def history(
 def _graph(
     points: Sequence[tuple[float, float | None]],
     title: str,
-    tone: Tone,
+    tone: Callable[[float], Tone],
+    body: Tone,
     width: int,
     height: int,
     now: float,
     span: float,
 ) -> list[Line]:
     plot = width - _LABEL
-    rows = area(resample(points, now, span, plot), plot, height - 2)
+    rows = area(resample(points, now, span, plot), height - 2, tone, body)
     last = points[-1][1]
-    newest = MISSING if last is None else figure(last, " %")
+    newest = Span(MISSING, Tone.DIM) if last is None else Span(figure(last, " %"), tone(last))
     known = [value for _, value in points if value is not None]
     mean = f"mean {sum(known) / len(known):.0f} %  " if known else "no figures  "
-    lines = [spread([Span(title, Tone.STRONG)], [Span(mean, Tone.DIM), Span(newest, tone)], width)]
+    lines = [
+        spread(
+            [Span(title, Tone.STRONG)],
+            [Span(mean, Tone.DIM), newest],
+            width,
+        )
+    ]
     for number, row in enumerate(rows):
         label = "100 %" if number == 0 else "0 %" if number == len(rows) - 1 else ""
-        lines.append((Span(fit(label, _LABEL - 1, "right") + " ", Tone.DIM), Span(row, tone)))
+        lines.append((Span(fit(label, _LABEL - 1, "right") + " ", Tone.DIM), *row))
     axis = spread([Span(f"{duration(span)} ago", Tone.DIM)], [Span("now", Tone.DIM)], plot)
     return [*lines, (Span(" " * _LABEL), *axis)]

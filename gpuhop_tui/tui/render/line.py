@@ -31,6 +31,8 @@ class Tone(StrEnum):
     MID = "mid"
     HIGH = "high"
     MEMORY = "memory"
+    AREA = "area"  # below the line of a graph
+    MEMORY_AREA = "memory-area"
 
 
 class Span(NamedTuple):

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from gpuhop_tui.probe.sample import Host, Sample
+from rich.cells import cell_len
+
+from gpuhop_tui.probe.sample import Disk, Host, Sample
 from gpuhop_tui.tui.render.bars import bar
 from gpuhop_tui.tui.render.gpus import dimmed
-from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit
+from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit, fit_line
 from gpuhop_tui.tui.render.units import MISSING, duration, figure, plural, size
 
-_LABEL = 9
+_LABEL_LEAST, _LABEL_MOST = 7, 22
 _BAR_MOST = 32
+_WORDS = 26  # cells beside a bar, such as ` 52 %  211 G free of 439 G`
 
 
 def machine(sample: Sample, width: int, now: float, stale: bool) -> list[Line]:
     """One line a figure, each with its bar where it has a whole."""
     host = sample.host
-    bar_width = min(_BAR_MOST, max(6, width - _LABEL - 26))
+    label = max((cell_len(clean(disk.path)) for disk in host.disks), default=0)
+    label = 2 + min(max(label, _LABEL_LEAST), _LABEL_MOST)
+    bar_width = min(_BAR_MOST, max(5, width - label - _WORDS))
     lines = [
-        _cpu(host, bar_width),
-        _memory(host, bar_width),
-        _load(host),
-        *(
-            _fraction(
-                clean(disk.path),
-                disk.total_bytes - disk.free_bytes,
-                disk.total_bytes,
-                f"{size(disk.free_bytes)} free of {size(disk.total_bytes)}",
-                bar_width,
-            )
-            for disk in host.disks
-        ),
-        _uptime(host, now),
+        (_label("CPU", label), *_cpu(host, bar_width)),
+        (_label("memory", label), *_memory(host, bar_width)),
+        *((_label(clean(disk.path), label), *_disk(disk, bar_width)) for disk in host.disks),
+        (_label("load", label), *_load(host)),
+        (_label("uptime", label), *_uptime(host, now)),
     ]
+    lines = [fit_line(line, width) for line in lines]
     if stale:
         lines = [dimmed(line) for line in lines]
     lines += [
@@ -41,30 +38,34 @@ def machine(sample: Sample, width: int, now: float, stale: bool) -> list[Line]:
     return lines
 
 
-def _label(text: str) -> Span:
-    return Span(fit(text, _LABEL), Tone.DIM)
+def _label(text: str, width: int) -> Span:
+    return Span(fit(text, width - 2) + "  ", Tone.DIM)
 
 
 def _cpu(host: Host, width: int) -> Line:
     count = plural(host.cpu_count, "core") if host.cpu_count else ""
-    return (
-        _label("CPU"),
-        *bar(host.cpu_percent, width, Tone.LOW),
-        Span(fit(figure(host.cpu_percent, " %"), 6, "right")),
-        Span(f"  {count}", Tone.DIM),
-    )
+    return _bar(host.cpu_percent, count, width, Tone.LOW)
 
 
 def _memory(host: Host, width: int) -> Line:
     used, total = host.memory_used_bytes, host.memory_total_bytes
-    return _fraction("memory", used, total, f"{size(used)} of {size(total)}", width)
-
-
-def _fraction(label: str, used: int | None, total: int | None, words: str, width: int) -> Line:
     percent = 100.0 * used / total if used is not None and total else None
-    tone = Tone.WARN if percent is not None and percent >= 95 else Tone.MEMORY
+    words = "" if percent is None else f"{size(used)} of {size(total)}"
+    return _bar(percent, words, width, Tone.MEMORY)
+
+
+def _disk(disk: Disk, width: int) -> Line:
+    used = disk.total_bytes - disk.free_bytes
+    percent = 100.0 * used / disk.total_bytes if disk.total_bytes else None
+    words = f"{size(disk.free_bytes)} free of {size(disk.total_bytes)}"
+    return _bar(percent, words, width, Tone.MEMORY)
+
+
+def _bar(percent: float | None, words: str, width: int, tone: Tone) -> Line:
+    """A bar, its figure, and words. What is nearly full is told by its colour too."""
+    if percent is not None and percent >= 95:
+        tone = Tone.WARN
     return (
-        Span(fit(label, _LABEL - 1) + " ", Tone.DIM),
         *bar(percent, width, tone),
         Span(fit(figure(percent, " %"), 6, "right")),
         Span(f"  {words}", Tone.DIM),
@@ -73,10 +74,10 @@ def _fraction(label: str, used: int | None, total: int | None, words: str, width
 
 def _load(host: Host) -> Line:
     value = MISSING if host.load_1 is None else f"{host.load_1:.1f}"
-    return (_label("load"), Span(value), Span("  over the last minute", Tone.DIM))
+    return (Span(value), Span("  over the last minute", Tone.DIM))
 
 
 def _uptime(host: Host, now: float) -> Line:
     value = MISSING if host.boot_time is None else duration(now - host.boot_time)
     name = f"  {clean(host.hostname)}" if host.hostname else ""
-    return (_label("uptime"), Span(value), Span(name, Tone.DIM))
+    return (Span(value), Span(name, Tone.DIM))

@@ -9,15 +9,15 @@ from gpuhop_tui.probe.sample import Process, Sample
 from gpuhop_tui.tui.render.columns import Column, choose, heading, row
 from gpuhop_tui.tui.render.gpus import dimmed
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean
-from gpuhop_tui.tui.render.units import MISSING, duration, size
+from gpuhop_tui.tui.render.units import MISSING, brief, size
 
 COLUMNS: tuple[Column, ...] = (
-    Column("gpus", "GPU", 4, grow=1, most=10),
-    Column("pid", "PID", 7, rank=3, align="right"),
-    Column("user", "USER", 8, grow=1, most=14),
-    Column("command", "COMMAND", 14, grow=8),
+    Column("gpus", "GPU", 4),
+    Column("pid", "PID", 7, rank=3),
+    Column("user", "USER", 8, grow=1, most=12),
+    Column("command", "COMMAND", 18, grow=8),
     Column("memory", "MEMORY", 6, align="right"),
-    Column("time", "TIME", 11, rank=2, align="right"),
+    Column("time", "TIME", 7, rank=2, align="right"),
     Column("container", "CONTAINER", 12, rank=4, grow=3, most=28),
     Column("tmux", "TMUX", 8, rank=5, grow=1, most=20),
 )
@@ -76,7 +76,7 @@ def _cells(job: Job, now: float) -> dict[str, Line]:
         "user": _text(process.user),
         "command": _text(process.command),
         "memory": (Span(size(process.memory_bytes)),),
-        "time": (Span(MISSING if started is None else duration(now - started), Tone.DIM),),
+        "time": (Span(MISSING if started is None else brief(now - started), Tone.DIM),),
         "container": _place(process.container or (process.container_id or "")[:12]),
         "tmux": _place(process.tmux_session),
     }

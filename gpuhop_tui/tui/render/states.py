@@ -44,7 +44,7 @@ def link_words(link: LinkStatus, now: float) -> Span:
     """What a link that is not up is doing, in few words."""
     tone = GLYPHS[link.state].tone
     if link.state is LinkState.CONNECTING:
-        return Span(clean(link.step) or "connecting", tone)
+        return Span(f"{clean(link.step)}…" if link.step else "connecting", tone)
     if link.state is LinkState.WAITING and link.retry_at is not None:
         return Span(f"waiting {max(0, math.ceil(link.retry_at - now))} s", tone)
     if link.state is LinkState.BLOCKED and link.problem:

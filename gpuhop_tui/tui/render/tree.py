@@ -10,11 +10,17 @@ from typing import Any, Literal, NamedTuple
 from rich.cells import cell_len
 
 from gpuhop_tui.fleet.state import BastionState, FleetState, NodeState
-from gpuhop_tui.fleet.summary import gpu_processes, node_totals, node_utilization, use_percent
+from gpuhop_tui.fleet.summary import (
+    free_instances,
+    gpu_processes,
+    node_totals,
+    node_utilization,
+    use_percent,
+)
 from gpuhop_tui.probe.sample import Gpu
 from gpuhop_tui.ssh.status import LinkState
 from gpuhop_tui.tui.render.bars import mini, tone_of
-from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit, spread, width_of
+from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit, fit_line, spread, width_of
 from gpuhop_tui.tui.render.states import GLYPHS, link_words, node_glyph, problem_label
 from gpuhop_tui.tui.render.units import age, rtt
 
@@ -138,8 +144,8 @@ class TreeLayout:
         name = max(
             (_indent(n) + cell_len(clean(n.name)) + _mark(n) for n in state.nodes), default=8
         )
-        tail = len("16 free")
-        room = width - 2 - minis - 2 - tail
+        tail = len(f"{minis} free")
+        room = width - 2 - 2 - minis - 1 - tail
         with_rtt = room - name >= 8
         return cls(width, max(6, min(name, room)), minis, with_rtt)
 
@@ -186,13 +192,11 @@ def node_line(node: NodeState, row: Row, layout: TreeLayout, now: float) -> Line
     minis, tail = _minis(node, layout.minis), _tail(node, layout, now)
     if minis and width_of(minis) + 1 + width_of(tail) > rest:
         minis = []
-    if width_of(tail) > rest:
-        tail = [_cut(tail[0], rest)]
-    return (*left, *spread(minis, tail, rest)) if minis else (*left, *_right(tail, rest))
-
-
-def _right(tail: Sequence[Span], rest: int) -> Line:
-    return (*tail, Span(" " * max(0, rest - width_of(tail))))
+    if minis:
+        return (*left, *spread(minis, tail, rest))
+    if width_of(tail) > rest:  # words that are long begin right after the name
+        left = [*left[:-2], Span(left[-2].text.rstrip() + "  ", left[-2].tone)]
+    return fit_line([*left, *tail], layout.width)
 
 
 def _cut(span: Span, width: int) -> Span:
@@ -227,8 +231,9 @@ def _tail(node: NodeState, layout: TreeLayout, now: float) -> list[Span]:
         return [Span("sampling…", Tone.DIM)]
     if node.stale:
         return [Span(age(now - sample.sampled_at), Tone.WARN)]
-    free = node_totals(node).free
-    spans = [Span(f"{free} free", Tone.GOOD if free else Tone.DIM)]
+    free, parts = node_totals(node).free, sum(map(free_instances, sample.gpus))
+    words = f"{parts} MIG" if parts and not free else f"{free} free"
+    spans = [Span(words, Tone.GOOD if free or parts else Tone.DIM)]
     if layout.rtt:
         spans.append(Span(fit(rtt(link.rtt_seconds), 8, "right"), Tone.DIM))
     return spans

@@ -32,9 +32,7 @@ def problem_lines(
         for number, line in enumerate(wrap(problem.advice, width - 2, Tone.INFO))
     ]
     following = _next(link, now, retry_key)
-    if following:
-        lines.append((Span(cut(following, width), Tone.DIM),))
-    return lines
+    return lines + wrap(following, width, Tone.DIM)
 
 
 def _next(link: LinkStatus, now: float, retry_key: str) -> str:

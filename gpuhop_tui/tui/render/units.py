@@ -50,6 +50,13 @@ def duration(seconds: float) -> str:
     return f"{days} d {rest} h" if rest else f"{days} d"
 
 
+def brief(seconds: float) -> str:
+    """A span of time in at most seven cells, for tables: `41s`, `12m`, `3h 12m`, `2d 4h`."""
+    words = duration(seconds).replace("min", "m").split()
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return " ".join(number + unit for number, unit in pairs)
+
+
 def age(seconds: float) -> str:
     """How old a figure is: `12 s old`."""
     return f"{duration(seconds)} old"

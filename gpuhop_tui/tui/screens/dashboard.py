@@ -38,7 +38,6 @@ LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 class DashboardScreen(Screen[None]):
     """Shows the states it is given by `show`. It asks the source for history only."""
 
-    CSS_PATH = "dashboard.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "clear"),
         *bindings("tab-processes", "tab-history", "tab-node", "tab-log"),
@@ -65,12 +64,14 @@ class DashboardScreen(Screen[None]):
                 yield GpuTable()
                 yield TabBar()
                 yield Pane()
+                yield Lines(id="graph")
         yield KeyBar()
         yield Static(id="too-small", markup=False)
 
     def on_mount(self) -> None:
         self.head = self.query_one("#head", Lines)
         self.problem = self.query_one("#problem", Lines)
+        self.graph = self.query_one("#graph", Lines)
         self.header = self.query_one(FleetHeader)
         self.fleet_tree = self.query_one(FleetTree)
         self.gpus = self.query_one(GpuTable)
@@ -84,6 +85,7 @@ class DashboardScreen(Screen[None]):
         self.set_class(width >= 110, "-roomy")
         self.set_class(width >= 160, "-wide")
         self.set_class(height < 30, "-short")
+        self.set_class(height >= 36, "-tall")
         small = width < LEAST_WIDTH or height < LEAST_HEIGHT
         self.set_class(small, "-too-small")
         if small:
@@ -136,6 +138,7 @@ class DashboardScreen(Screen[None]):
         self._show_problem(selected)
         self._show_gpus(node)
         self.pane.set_lines(self._pane_lines(selected))
+        self._show_graph(node)
 
     def _show_head(self, selected: BastionState | NodeState | None) -> None:
         width, now = self.head.size.width, self.clock()
@@ -178,16 +181,30 @@ class DashboardScreen(Screen[None]):
         if tab == "log" or isinstance(selected, BastionState):
             return log_lines(selected.events, width, now)
         if selected.sample is None:
-            return [(Span("No figures yet", Tone.DIM),)]
+            why = (Span("No figures yet. What happened so far:", Tone.DIM),)
+            return [why, (), *log_lines(selected.events, width, now)]
         if tab == "processes":
             return process_table(selected.sample, width, now, selected.stale)
         if tab == "node":
             return machine(selected.sample, width, now, selected.stale)
+        if self.gpus.selected is None:
+            return [(Span("There is no GPU to show the history of", Tone.DIM),)]
+        return self._history(selected.name, width, height)
+
+    def _show_graph(self, node: NodeState | None) -> None:
+        """The history below the other tabs, where the screen is tall enough for both."""
+        has_gpus = node is not None and node.sample is not None and bool(node.sample.gpus)
+        self.graph.set_class(has_gpus and self.tabs.active != "history", "-shown")
+        if node is not None and self.graph.display:
+            width, height = self.graph.size
+            self.graph.set_lines(self._history(node.name, width, height))
+
+    def _history(self, node: str, width: int, height: int) -> list[Line]:
         index = self.gpus.selected
         if index is None or self.source is None:
-            return [(Span("There is no GPU to show the history of", Tone.DIM),)]
-        points = self.source.history(selected.name, index)
-        return history(points, f"GPU {index}", width, height, now)
+            return []
+        points = self.source.history(node, index)
+        return history(points, f"GPU {index}", width, height, self.clock())
 
     def _key_for(self, action: str) -> str:
         """The key that an action is bound to now, as it is shown."""

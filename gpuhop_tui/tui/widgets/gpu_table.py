@@ -29,7 +29,7 @@ class GpuTable(Choice):
         table = gpu_table(sample, self.size.width, stale)
         self._indexes = [None, *(index for index, _ in table.rows), *(None for _ in table.notes)]
         self.set_lines([table.heading, *(line for _, line in table.rows), *table.notes])
-        if self.selected not in self._indexes:
+        if all(gpu.index != self.selected for gpu in sample.gpus):
             self.selected = next((gpu.index for gpu in sample.gpus), None)
         self._place_cursor()
 

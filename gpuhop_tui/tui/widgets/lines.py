@@ -38,11 +38,13 @@ class Lines(ScrollView, can_focus=False):
         & > .tone--warn { color: $text-warning; }
         & > .tone--bad { color: $text-error; text-style: bold; }
         & > .tone--info { color: $text-primary; }
-        & > .tone--idle { color: $success 60%; }
-        & > .tone--low { color: $success; }
-        & > .tone--mid { color: $warning; }
-        & > .tone--high { color: $error-lighten-1; }
+        & > .tone--idle { color: $use-idle; }
+        & > .tone--low { color: $use-low; }
+        & > .tone--mid { color: $use-mid; }
+        & > .tone--high { color: $use-high; }
         & > .tone--memory { color: $primary-lighten-1; }
+        & > .tone--area { color: $success 18%; }
+        & > .tone--memory-area { color: $primary 28%; }
     }
     """
 
@@ -115,8 +117,11 @@ class Lines(ScrollView, can_focus=False):
     def _tone(self, tone: Tone) -> Style:
         style = self._tones.get(tone)
         if style is None:
-            partial = self.get_component_rich_style(f"tone--{tone.value}", partial=True)
-            style = self._tones[tone] = partial
+            name = f"tone--{tone.value}"
+            # The whole style has its colour blended with what is under it, the partial one not.
+            blended = Style.from_color(self.get_component_rich_style(name).color)
+            style = self.get_component_rich_style(name, partial=True) + blended
+            self._tones[tone] = style
         return style
 
     def notify_style_update(self) -> None:
