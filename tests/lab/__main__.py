@@ -32,7 +32,7 @@ def _how_to_use(world: World) -> str:
     environment = [f"{name}={value}" for name, value in laptop.environ().items()]
     prefix = shlex.join(laptop.argv(["env", "-i", *environment]))
     script = laptop.home / "bin" / "on-laptop"
-    script.write_text(f'#!/bin/sh\nexec {prefix} TERM="$TERM" "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec {prefix} TERM="$TERM" COLORTERM="$COLORTERM" "$@"\n')
     script.chmod(0o755)
     return "\n".join(
         [

@@ -17,6 +17,7 @@ import asyncssh
 import pytest
 
 from tests.lab import keys
+from tests.lab.fixtures import require_lab
 from tests.lab.machine import Spec
 from tests.lab.procfs import pids_in
 from tests.lab.waiting import await_until, wait_until
@@ -418,6 +419,55 @@ def test_nothing_is_left_when_the_owner_is_killed() -> None:
         owner.wait()
         wait_until(lambda: not pids_in("net", inodes), "the world's processes to end")
         wait_until(lambda: not Path(directory).exists(), "the world's files to go")
+
+
+def test_nothing_is_left_of_a_world_that_cannot_be_built(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    directory = tmp_path / "world"
+    directory.mkdir()
+    monkeypatch.setattr("tempfile.mkdtemp", lambda **_: str(directory))
+    with pytest.raises(RuntimeError, match="Nonsense"):
+        make_world(nodes=[Spec("gpu-01", sshd={"Nonsense": "yes"})])
+    assert not directory.exists()
+
+
+@pytest.mark.usefixtures("world")
+def test_by_hand() -> None:
+    root = Path(__file__).resolve().parents[2]
+    lab = subprocess.Popen(
+        [sys.executable, "-m", "tests.lab", "--nodes", "1"],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert lab.stdout is not None
+    with lab.stdout:
+        told = list(iter(lab.stdout.readline, "Ctrl+C ends it, and leaves nothing behind.\n"))
+        said = dict(line.split(maxsplit=1) for line in told if len(line.split()) == 2)
+        on_laptop = said["on-laptop"].strip()
+        there = subprocess.run(
+            [on_laptop, "ssh", "gpu-01", "hostname"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert there.stdout == "gpu-01\n", there.stderr
+        os.killpg(lab.pid, signal.SIGINT)  # as the terminal does
+        assert lab.wait(timeout=30) == 0
+    assert not Path(said["files"].strip()).exists()
+
+
+def test_without_a_lab_tests_are_skipped_but_not_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.lab.fixtures.missing", lambda: "the lab needs root")
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="needs root"):
+        require_lab()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="needs root"):
+        require_lab()
 
 
 def test_entering_is_for_this_thread_only(world: World) -> None:
