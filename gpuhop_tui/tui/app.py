@@ -55,7 +55,7 @@ class GpuhopApp(App[int]):
     TITLE = "gpuhop"
     ENABLE_COMMAND_PALETTE = True
     CSS_PATH = "screens/dashboard.tcss"  # Textual does not read a default screen's own
-    COMMANDS: ClassVar = App.COMMANDS | {_fleet_commands}
+    COMMANDS: ClassVar = {_fleet_commands}
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("help", "palette", "quit")]
 
     def __init__(

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from textual.app import App
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from gpuhop_tui.fleet.summary import node_totals
 from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.render.tree import Sort
+from gpuhop_tui.tui.render.units import plural
 from gpuhop_tui.tui.screens.dashboard import DashboardScreen
 
 Command = tuple[str, str, Callable[[], object]]  # name, help, what it does
+
+
+def _screenshot(app: App[object]) -> Callable[[], object]:
+    """Takes the picture once the palette is gone."""
+    return lambda: app.set_timer(0.2, app.deliver_screenshot)
 
 
 class FleetCommands(Provider):
@@ -36,11 +43,17 @@ class FleetCommands(Provider):
         dashboard = self.screen
         if not isinstance(dashboard, DashboardScreen):
             return
+        app = dashboard.app
         yield "Freest GPU", "Jump to the freest GPU of the fleet", dashboard.action_freest
         yield "Retry all", "Try every link again now", dashboard.action_retry_all
+        yield "Details", "Every figure of the selected GPU", dashboard.action_details
         for sort in Sort:
             run = partial(dashboard.fleet_tree.order, sort=sort)
             yield f"Sort by {sort.value}", "Order of the nodes behind a bastion", run
         for node in dashboard.state.nodes if dashboard.state else ():
-            words = f"{node.link.state.value}, {node_totals(node).free} GPUs free"
+            words = f"{node.link.state.value}, {plural(node_totals(node).free, 'GPU')} free"
             yield f"Go to {clean(node.name)}", words, partial(dashboard.go_to_node, node.name)
+        yield "Theme", "Change the colours", app.action_change_theme
+        yield "Help", "Keys and glyphs", partial(app.run_action, "help")
+        yield "Save a screenshot", "Write an SVG picture of the screen", _screenshot(app)
+        yield "Quit", "Leave", partial(app.run_action, "quit_fleet")

@@ -6,6 +6,7 @@ from typing import ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
+from textual.types import CSSPathType
 
 Result = TypeVar("Result")
 
@@ -13,7 +14,7 @@ Result = TypeVar("Result")
 class Dialog(ModalScreen[Result]):
     """A box over the dashboard. Its result is None where it is cancelled."""
 
-    CSS_PATH = "dialog.tcss"
+    CSS_PATH: ClassVar[CSSPathType | None] = "dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel")]
 
     withdrawn = False

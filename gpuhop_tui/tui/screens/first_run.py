@@ -8,6 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.types import CSSPathType
 from textual.widgets import Button, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
@@ -32,7 +33,7 @@ via  = "jump-server\""""
 class FirstRunScreen(Dialog[bool]):
     """True: a config was written, open it. False: leave."""
 
-    CSS_PATH = "first_run.tcss"
+    CSS_PATH: ClassVar[CSSPathType | None] = ["dialog.tcss", "first_run.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "again", "look again"),
         Binding("q,escape", "leave", "quit"),
