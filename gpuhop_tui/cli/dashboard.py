@@ -69,6 +69,7 @@ def open_configured(config: Path | None) -> OpenFleet:
 
             return first_run(path)
         loaded = opening.load(path)
+        opening.warnings(path)
         source = await opening.build_fleet(loaded, prompter, retry=True)
         return Opened(source, loaded.ui.theme, loaded.ui.keymap)
 

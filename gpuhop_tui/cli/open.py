@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from gpuhop_tui.config.schema import Config
     from gpuhop_tui.fleet.state import FleetSource
     from gpuhop_tui.ssh.prompts import Prompter
+
+log = logging.getLogger(__name__)
 
 OpenFleet = Callable[["Prompter"], Awaitable["FleetSource"]]
 """Makes the fleet, not yet started. Raises `CommandError` where it cannot be made."""
@@ -43,6 +46,8 @@ def fleet_opener(
         if not path.exists() and not is_named(config):
             raise CommandError(no_config_lines(path))
         loaded = load(path)
+        for warning in warnings(path):
+            print(f"gpuhop-tui: warning: {warning}", file=sys.stderr)
         return await build_fleet(loaded, prompter, only=only, retry=retry)
 
     return open_embedded if demo else open_configured
@@ -61,18 +66,24 @@ def is_named(config: Path | None) -> bool:
 
 
 def load(path: Path) -> Config:
-    """The config in a file; warnings about it go to stderr. Raises `CommandError`."""
+    """The config in a file. Raises `CommandError`."""
     from gpuhop_tui.config.errors import ConfigError
-    from gpuhop_tui.config.load import load_config, permission_warnings
+    from gpuhop_tui.config.load import load_config
 
     try:
-        config = load_config(path)
+        return load_config(path)
     except ConfigError as error:
         raise CommandError([str(finding) for finding in error.findings]) from None
-    if sys.stderr.isatty():
-        for warning in permission_warnings(path):
-            print(f"warning: {warning}", file=sys.stderr)
-    return config
+
+
+def warnings(path: Path) -> list[str]:
+    """What is unsafe about a config file that loads; it goes to the log too."""
+    from gpuhop_tui.config.load import permission_warnings
+
+    found = permission_warnings(path)
+    for warning in found:
+        log.warning("%s", warning)
+    return found
 
 
 async def build_fleet(

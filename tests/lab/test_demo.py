@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 
 from gpuhop_tui.demo.fleet import DemoServers
+from tests.unit.cli.terminal import Terminal
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -144,6 +145,31 @@ def test_nothing_is_left_however_it_ends(desk: Desk, number: signal.Signals) -> 
     until(desk.is_clean)
     assert list(desk.home.iterdir()) == []
     assert not desk.agent_was_asked()
+
+
+@pytest.fixture
+def dashboard(desk: Desk) -> Iterator[Terminal]:
+    argv = [sys.executable, "-m", "gpuhop_tui", "--demo"]
+    terminal = Terminal(argv, {**desk.environment, "LANG": "C.UTF-8"})
+    yield terminal
+    terminal.close()
+
+
+def test_the_dashboard_shows_it_and_leaves_nothing(desk: Desk, dashboard: Terminal) -> None:
+    for shown in ("5/6 nodes", "simulated", "lab-c"):
+        dashboard.until_shown(shown)
+    dashboard.press("q")
+    assert dashboard.wait() == 0
+    assert "Traceback" not in dashboard.raw
+    until(desk.is_clean)
+    assert list(desk.home.iterdir()) == []
+    assert not desk.agent_was_asked()
+
+
+def test_closing_the_window_leaves_nothing(desk: Desk, dashboard: Terminal) -> None:
+    dashboard.until_shown("5/6 nodes")
+    dashboard.hang_up()
+    until(desk.is_clean)
 
 
 @pytest_asyncio.fixture

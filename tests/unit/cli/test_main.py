@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import stat
 import subprocess
@@ -101,6 +102,18 @@ def test_an_unknown_node_exits_2_with_the_nearest(
     config.write_text('[[nodes]]\nname = "gpu-01"\nhost = "127.0.0.1"\n')
     assert main(["status", "gpu-1", "--config", str(config)]) == 2
     assert "did you mean 'gpu-01'?" in capsys.readouterr().err
+
+
+def test_a_config_that_others_may_write_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("")
+    config.chmod(0o666)
+    assert main(["status", "--json", "--config", str(config)]) == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out) == {"schema": 1, "nodes": []}
+    assert "chmod go-w" in output.err
 
 
 def test_the_dashboard_needs_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
