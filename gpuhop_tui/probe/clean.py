@@ -26,9 +26,12 @@ def clean(text: Any, limit: int = 1024) -> str | None:
     text = text[: limit * 4]
     if not (text.isascii() and text.isprintable()):
         text = _ESCAPES.sub("", text)
-        text = "".join(
-            " " if character in "\t\r\n" else character
-            for character in text
-            if character in "\t\r\n" or unicodedata.category(character) not in _INVISIBLE
-        )
+        text = "".join(map(_shown, text))
     return text[:limit].strip() or None
+
+
+def _shown(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Zs" or character in "\t\r\n":
+        return " "
+    return "" if category in _INVISIBLE else character
