@@ -76,6 +76,13 @@ def sessions_refused(hop: Hop, reason: str) -> Problem:
     )
 
 
+def is_about_names(text: str) -> bool:
+    """Whether `text`, the far side's words, says that a host name does not resolve: the wordings
+    of getaddrinfo(3) in glibc, musl and the BSDs."""
+    wordings = ("name or service", "name resolution", "resolve", "nodename", "not known")
+    return any(wording in text.lower() for wording in wordings)
+
+
 def _channel_refused(exc: asyncssh.ChannelOpenError, hop: Hop, before: Hop | None) -> Problem:
     reason = exc.reason.strip()
     text = reason.lower()
@@ -89,7 +96,7 @@ def _channel_refused(exc: asyncssh.ChannelOpenError, hop: Hop, before: Hop | Non
         )
     if "refused" in text:
         return _refused(hop)
-    if "resolve" in text or "name or service" in text or "nodename" in text:
+    if is_about_names(text):
         return _unresolved(hop, reason, before)
     if "timed out" in text or "timeout" in text:
         return timed_out(hop, before, "TCP connection")

@@ -225,11 +225,12 @@ class _Attempt:
             if key is not None and (not self.known.trusted or accepted_meanwhile):
                 raise _UnknownHostKey(key) from None
             return _changed(hop, self.rejected_key, self.context.known_hosts, exc.reason)
-        if self._relay is not None and (said := self._relay.problem(hop)):
+        greeted = self.step not in ("TCP connection", "SSH banner")
+        if self._relay is not None and not greeted and (said := self._relay.problem(hop)):
             return said
         if self._proxy is not None:
             await self._proxy.stop()
-            if self.step in ("TCP connection", "SSH banner") and not isinstance(exc, TimeoutError):
+            if not greeted and not isinstance(exc, TimeoutError):
                 return explain.proxy_failed(hop, self._proxy.error_text)
         problem = explain.explain(exc, hop, self.before, self.step)
         if problem.kind is ErrorKind.AUTH_DENIED:

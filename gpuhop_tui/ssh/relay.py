@@ -13,7 +13,7 @@ import asyncssh
 
 from gpuhop_tui.config.hops import Hop
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
-from gpuhop_tui.ssh.explain import sessions_refused
+from gpuhop_tui.ssh.explain import is_about_names, sessions_refused
 
 _PYTHON_RELAY = """
 import os, socket, sys, threading
@@ -43,7 +43,9 @@ def relay_command(host: str, port: int) -> str:
     socat_host = shlex.quote(f"TCP:[{host}]:{p}" if ":" in host else f"TCP:{host}:{p}")
     bash = "exec 3<>/dev/tcp/$0/$1 || exit 1; cat <&3 & cat >&3; wait"
     script = (
-        f"if command -v nc >/dev/null 2>&1; then exec nc {h} {p}; "
+        # OpenBSD's nc, unlike others, says only with -v why it could not connect.
+        f"if command -v nc >/dev/null 2>&1; then v=; "
+        f"case $(nc -h 2>&1) in *OpenBSD*) v=-v;; esac; exec nc $v {h} {p}; "
         f"elif command -v socat >/dev/null 2>&1; then exec socat - {socat_host}; "
         f"elif command -v python3 >/dev/null 2>&1; "
         f"then exec python3 -c {shlex.quote(_PYTHON_RELAY)} {h} {p}; "
@@ -62,6 +64,7 @@ class ExecTunnel:
         self._bastion = bastion
         self.logger = connection.logger
         self.error_text = ""  # what the relay wrote to standard error
+        self.exit_status: int | None = None
 
     async def create_connection(
         self, session_factory: Any, remote_host: str, remote_port: int
@@ -85,11 +88,9 @@ class ExecTunnel:
         """Nothing to wait for."""
 
     def problem(self, target: Hop) -> Problem | None:
-        """What the relay's own words say went wrong, if anything."""
-        text = self.error_text.strip()
+        """What the relay says went wrong, if anything: by its words, or by its exit."""
+        text = self.error_text.strip() or f"the relay there ended with status {self.exit_status}"
         lowered = text.lower()
-        if not text:
-            return None
         if _NO_RELAY in text:
             return Problem(
                 self._bastion.name,
@@ -100,9 +101,9 @@ class ExecTunnel:
         last = text.splitlines()[-1]
         if "refused" in lowered:
             kind, advice = ErrorKind.REFUSED, "check the port and that sshd runs there"
-        elif "resolve" in lowered or "name or service" in lowered or "servname" in lowered:
+        elif is_about_names(lowered):
             kind, advice = ErrorKind.UNRESOLVED, f"check the name as {self._bastion.name} sees it"
-        elif "timed out" in lowered or "no route" in lowered or "unreachable" in lowered:
+        elif self.exit_status:
             kind, advice = ErrorKind.UNREACHABLE, "check that the host is up"
         else:
             return None
@@ -132,9 +133,11 @@ class _RelaySession(asyncssh.SSHClientSession[bytes]):
         else:
             self._inner.data_received(data)
 
+    def exit_status_received(self, status: int) -> None:
+        self._tunnel.exit_status = status
+
     def eof_received(self) -> bool:
-        self._inner.eof_received()
-        return False
+        return False  # what the relay died of may still be on its way: `connection_lost` follows
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._inner.connection_lost(exc)

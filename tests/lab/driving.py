@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gpuhop_tui.config.hops import Hop, Route
@@ -99,14 +100,14 @@ async def fleet_of(
             await fleet.stop()
 
 
-async def plan_of(laptop: Laptop) -> Plan:
-    """The plan of the laptop's config; to be called on the laptop (`entered`)."""
-    return await plan_fleet(load_config(laptop.config_path), laptop.environ())
+async def plan_of(laptop: Laptop, config: Path | None = None) -> Plan:
+    """The plan of the laptop's config, or of another; to be called on the laptop (`entered`)."""
+    return await plan_fleet(load_config(config or laptop.config_path), laptop.environ())
 
 
-async def route_to(laptop: Laptop, name: str) -> Route:
-    """The route of one bastion or node of the laptop's config."""
-    plan = await plan_of(laptop)
+async def route_to(laptop: Laptop, name: str, config: Path | None = None) -> Route:
+    """The route of one bastion or node of the laptop's config, or of another."""
+    plan = await plan_of(laptop, config)
     found = next(entry for entry in (*plan.nodes, *plan.bastions) if entry.name == name)
     assert isinstance(found.route, Route), found.route
     return found.route
