@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,8 +15,7 @@ import pytest
 from tests.lab import keys
 from tests.lab.fixtures import require_lab
 from tests.lab.machine import Spec
-from tests.lab.procfs import pids_in
-from tests.lab.waiting import await_until, wait_until
+from tests.lab.waiting import wait_until
 from tests.lab.world import World
 
 MakeWorld = Callable[..., World]
@@ -334,40 +329,6 @@ async def test_programs_on_an_event_loop(world: World) -> None:
         await world.laptop.arun(["sleep", "60"], timeout=0.2)
 
 
-async def test_relay_delays_stalls_and_severs(world: World) -> None:
-    relay = world.relay(world.bastion)
-    with world.laptop.entered():
-        async with asyncssh.connect(
-            relay.host, relay.port, username="researcher", known_hosts=None, config=None
-        ) as connection:
-            quick = await _timed(connection)
-            await asyncio.to_thread(relay.delay, 0.1)
-            assert await _timed(connection) >= quick + 0.35  # two round trips
-            await asyncio.to_thread(relay.pause)
-            stalled = asyncio.create_task(_timed(connection))
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(stalled), 0.5)
-            await asyncio.to_thread(relay.resume)
-            await stalled
-            await asyncio.to_thread(relay.sever)
-            await await_until(connection.is_closed, "the connection to be lost")
-
-
-async def _timed(connection: asyncssh.SSHClientConnection) -> float:
-    start = time.monotonic()
-    await connection.run("true", check=True)
-    return time.monotonic() - start
-
-
-async def test_relay_drops_by_chance(world: World) -> None:
-    relay = world.relay(world.bastion, seed=1)
-    relay.drop(1.0)
-    with world.laptop.entered(), pytest.raises((OSError, asyncssh.Error)):
-        await asyncssh.connect(
-            relay.host, relay.port, username="researcher", known_hosts=None, config=None
-        )
-
-
 def test_two_worlds_know_nothing_of_one_another(world: World, fresh_world: World) -> None:
     assert world["gpu-01"].address == fresh_world["gpu-01"].address
     fresh_world["gpu-01"].sshd.kill()
@@ -377,87 +338,6 @@ def test_two_worlds_know_nothing_of_one_another(world: World, fresh_world: World
 def test_forty_nodes(make_world: MakeWorld) -> None:
     world = make_world(nodes=40)
     assert world.laptop.run(["ssh", *QUICK, "gpu-40", "hostname"]).stdout == "gpu-40\n"
-
-
-def test_nothing_is_left_after_close(make_world: MakeWorld) -> None:
-    world = make_world()
-    inodes = [Path(f"/proc/{m.pid}/ns/net").stat().st_ino for m in (world.laptop, *world.machines)]
-    world.laptop.run(["ssh", *QUICK, "gpu-01", "setsid sleep 600 >/dev/null 2>&1 &"])
-    stray = world.laptop.popen(["sleep", "600"])
-    world.close()
-    assert pids_in("net", inodes) == []
-    assert not world.directory.exists()
-    assert stray.wait(timeout=5) == -signal.SIGKILL
-
-
-_OWNER = """
-import json, os, sys, time
-from pathlib import Path
-from tests.lab.world import World
-
-world = World(nodes=1)
-world.laptop.run(["ssh", "gpu-01", "setsid sleep 600 >/dev/null 2>&1 &"])
-world.laptop.popen(["sleep", "600"], start_new_session=True)
-machines = [world.laptop, *world.machines]
-inodes = [Path(f"/proc/{m.pid}/ns/net").stat().st_ino for m in machines]
-print(json.dumps([str(world.directory), inodes]), flush=True)
-time.sleep(600)
-"""
-
-
-@pytest.mark.usefixtures("world")  # for its check that there can be a lab
-def test_nothing_is_left_when_the_owner_is_killed() -> None:
-    root = Path(__file__).resolve().parents[2]
-    owner = subprocess.Popen(
-        [sys.executable, "-c", _OWNER], cwd=root, stdout=subprocess.PIPE, text=True
-    )
-    assert owner.stdout is not None
-    with owner.stdout:
-        directory, inodes = json.loads(owner.stdout.readline())
-        assert len(pids_in("net", inodes)) > 6
-        owner.send_signal(signal.SIGKILL)
-        owner.wait()
-        wait_until(lambda: not pids_in("net", inodes), "the world's processes to end")
-        wait_until(lambda: not Path(directory).exists(), "the world's files to go")
-
-
-def test_nothing_is_left_of_a_world_that_cannot_be_built(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    directory = tmp_path / "world"
-    directory.mkdir()
-    monkeypatch.setattr("tempfile.mkdtemp", lambda **_: str(directory))
-    with pytest.raises(RuntimeError, match="Nonsense"):
-        make_world(nodes=[Spec("gpu-01", sshd={"Nonsense": "yes"})])
-    assert not directory.exists()
-
-
-@pytest.mark.usefixtures("world")
-def test_by_hand() -> None:
-    root = Path(__file__).resolve().parents[2]
-    lab = subprocess.Popen(
-        [sys.executable, "-m", "tests.lab", "--nodes", "1"],
-        cwd=root,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert lab.stdout is not None
-    with lab.stdout:
-        told = list(iter(lab.stdout.readline, "Ctrl+C ends it, and leaves nothing behind.\n"))
-        said = dict(line.split(maxsplit=1) for line in told if len(line.split()) == 2)
-        on_laptop = said["on-laptop"].strip()
-        there = subprocess.run(
-            [on_laptop, "ssh", "gpu-01", "hostname"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        assert there.stdout == "gpu-01\n", there.stderr
-        os.killpg(lab.pid, signal.SIGINT)  # as the terminal does
-        assert lab.wait(timeout=30) == 0
-    assert not Path(said["files"].strip()).exists()
 
 
 def test_without_a_lab_tests_are_skipped_but_not_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
