@@ -60,7 +60,7 @@ def test_a_config_with_errors_stays_readable_after_the_dashboard(
 
 def test_without_a_config_the_dashboard_offers_one(start: Start, tmp_path: Path) -> None:
     terminal = start(PROGRAM, XDG_CONFIG_HOME=str(tmp_path / "xdg"))
-    terminal.until_shown("config.toml")
+    terminal.until_shown("There is no config yet")
     terminal.press("q")
     assert terminal.wait() == 2
     assert not (tmp_path / "xdg").exists(), "nothing is written unasked"
