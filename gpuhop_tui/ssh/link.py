@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import asyncssh
 
@@ -32,6 +32,8 @@ AGENT_POLL_SECONDS = 2.0
 CLOSE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
+
+Opened = TypeVar("Opened")
 
 
 class LogIn(Protocol):
@@ -108,9 +110,11 @@ class Link:
         if self.is_up and after_wake:
             self._wake.set()
 
-    def listen(self, callback: Callable[[], None]) -> None:
-        """Calls `callback` after every change of `status` or `events`."""
+    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls `callback` after every change of `status` or `events`, until what this returns is
+        called."""
         self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
 
     async def wait_until(self, condition: Callable[[Link], bool]) -> None:
         """Returns once `condition` holds."""
@@ -133,25 +137,46 @@ class Link:
         end sees end of input when the block is left.
         """
         async with self._slots:
-            logged_in = self._logged_in
-            if logged_in is None:
-                raise ProblemError(
-                    self.status.problem or explain.lost(self.route.target, "not connected")
-                )
-            try:
-                process = await logged_in.connection.create_process(command, encoding=None)
-            except asyncssh.ChannelOpenError as exc:
-                if not self.is_up:
-                    raise ProblemError(explain.lost(self.route.target, exc.reason)) from exc
-                raise ProblemError(explain.sessions_refused(self.route.target, exc.reason)) from exc
-            except (asyncssh.Error, OSError) as exc:
-                raise ProblemError(explain.lost(self.route.target, str(exc))) from exc
+            process = await self._open(lambda conn: conn.create_process(command, encoding=None))
             try:
                 yield process
             except (asyncssh.Error, ConnectionError) as exc:
                 raise ProblemError(explain.lost(self.route.target, _reason(exc))) from exc
             finally:
                 process.close()
+
+    @asynccontextmanager
+    async def session(
+        self,
+        factory: Callable[[], asyncssh.SSHClientSession[bytes]],
+        command: str,
+        **options: Any,
+    ) -> AsyncIterator[tuple[asyncssh.SSHClientChannel[bytes], asyncssh.SSHClientSession[bytes]]]:
+        """Runs `command` as `process` does, with callbacks instead of streams.
+
+        `options` are those of asyncssh's `create_session`. Raises ProblemError where the link is
+        not up or the server opens no session.
+        """
+        async with self._slots:
+            yield await self._open(lambda conn: conn.create_session(factory, command, **options))
+
+    async def _open(
+        self, request: Callable[[asyncssh.SSHClientConnection], Awaitable[Opened]]
+    ) -> Opened:
+        """Opens a session on the connection as it is now."""
+        logged_in = self._logged_in
+        if logged_in is None:
+            raise ProblemError(
+                self.status.problem or explain.lost(self.route.target, "not connected")
+            )
+        try:
+            return await request(logged_in.connection)
+        except asyncssh.ChannelOpenError as exc:
+            if not self.is_up:
+                raise ProblemError(explain.lost(self.route.target, exc.reason)) from exc
+            raise ProblemError(explain.sessions_refused(self.route.target, exc.reason)) from exc
+        except (asyncssh.Error, OSError) as exc:
+            raise ProblemError(explain.lost(self.route.target, str(exc))) from exc
 
     def note(self, text: str, problem: Problem | None = None) -> None:
         """Adds a line to this link's log."""
@@ -333,7 +358,7 @@ class Link:
             return
         self.status = status
         self._changed.set()
-        for callback in self._listeners:
+        for callback in tuple(self._listeners):
             callback()
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncssh
@@ -61,6 +63,7 @@ class Network:
         self._links: dict[_Lane, Link] = {}
         self._relays: dict[Route, _Relays] = {}
         self._gates: dict[object, asyncio.Semaphore] = {}
+        self._borrowers: Counter[Link] = Counter()
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -74,6 +77,33 @@ class Network:
         (`ssh -A`); bastions on the way are shared and never see the agent.
         """
         return self._lane(route, lend_agent, 0)
+
+    @asynccontextmanager
+    async def lending(self, route: Route) -> AsyncIterator[Link]:
+        """The link for shells with the agent; it is closed when its last user leaves the block."""
+        link = self.link(route, lend_agent=True)
+        self._borrowers[link] += 1
+        try:
+            yield link
+        finally:
+            self._borrowers[link] -= 1
+            if not self._borrowers[link]:
+                del self._borrowers[link]
+                await self.release(link)
+
+    async def release(self, link: Link) -> None:
+        """Closes one link and forgets it: the next `link` for its route begins anew."""
+        for lane, known in tuple(self._links.items()):
+            if known is link:
+                del self._links[lane]
+                break
+        else:
+            return
+        parent = link.parent
+        for (route, _lent, number), known in self._links.items():
+            if known is parent and route in self._relays:
+                self._relays[route].used[number] -= 1
+        await link.close()
 
     def retry_now(self, link: Link | None = None) -> None:
         """Tries the link (None: every link) at once; questions declined before are asked again."""

@@ -1,0 +1,72 @@
+"""A TCP connection that is there soon after the network is.
+
+The kernel repeats a lost SYN after 1, 3, 7, 15 s: on a network that comes back, one attempt alone
+would sit out the longest pause. So another attempt is begun every half second, and the first that
+answers wins. A network that answers, if only with a refusal, sees a single attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections import deque
+
+AGAIN_SECONDS = 0.5
+AT_ONCE = 5  # attempts under way; a round trip may take up to 2 s
+
+
+async def dial(host: str, port: int) -> socket.socket:
+    """A connected, non-blocking socket. The caller limits the time. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    under_way: deque[asyncio.Task[socket.socket]] = deque()
+    try:
+        while True:
+            if len(under_way) == AT_ONCE:
+                _drop(under_way.popleft())
+            under_way.append(asyncio.ensure_future(_connect(found)))
+            done, _ = await asyncio.wait(
+                under_way, timeout=AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if done:
+                winner = next((task for task in done if not task.exception()), done.pop())
+                under_way.remove(winner)
+                return winner.result()
+    finally:
+        for task in under_way:
+            _drop(task)
+
+
+async def _connect(found: list[tuple[int, int, int, str, tuple[object, ...]]]) -> socket.socket:
+    """Tries the addresses one after the other, as connect(2) users do."""
+    loop = asyncio.get_running_loop()
+    failure: OSError = OSError("no address")
+    for family, kind, protocol, _name, address in found:
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:
+            failure = error
+            continue
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+            return sock
+        except OSError as error:
+            failure = error
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+    raise failure
+
+
+def _drop(task: asyncio.Task[socket.socket]) -> None:
+    """Ends an attempt, and closes its socket should it have won after all."""
+
+    def close(ended: asyncio.Task[socket.socket]) -> None:
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            ended.result().close()
+
+    task.cancel()
+    task.add_done_callback(close)
