@@ -25,6 +25,7 @@ HEARTBEAT_SECONDS = 20.0
 
 _REMOTE = Path(loader.__file__).parent
 
+# `last` is `b=$!`, spelled so that no `!` is in it: csh would take that for its history.
 # `-I`: neither the user's PYTHON* variables, nor site packages of the user, nor a json.py in the
 # working directory can break the probe.
 _SCRIPT = """
@@ -43,17 +44,19 @@ s=; for p in nvidia-smi /usr/lib/wsl/lib/nvidia-smi /usr/local/nvidia/bin/nvidia
 echo; if [ -z "$s" ]; then echo "$5"; exit 69; fi;
 t=; if command -v timeout >/dev/null 2>&1; then t="timeout $4"; fi;
 full=$6; basic=$7; apps=$8; pause=$9; form=--format=csv,noheader,nounits;
-halt() { j=$(jobs -p); if [ -n "$j" ]; then kill $j 2>/dev/null; fi; };
+a=; b=;
+last=$(printf "b=\\044\\041"); halt() { if [ -n "$a" ]; then kill $a $b 2>/dev/null; a=; fi; };
 trap "halt; exit 0" HUP INT TERM PIPE;
 launch() { f=$full; o=$($t "$s" --query-gpu="$f" $form 2>&1 </dev/null) ||
  { f=$basic; o=$($t "$s" --query-gpu="$f" $form 2>&1 </dev/null); }; r=$?;
  if [ $r -ne 0 ]; then echo "$o" | sed "s/^/gpuhop-smi-error /"; echo "gpuhop-smi-failed $r";
  return; fi;
  "$s" --query-compute-apps="$apps" $form --loop-ms="$pause" </dev/null 2>/dev/null &
- "$s" --query-gpu="$f" $form --loop-ms="$pause" </dev/null 2>/dev/null & };
+ eval "$last"; a=$b;
+ "$s" --query-gpu="$f" $form --loop-ms="$pause" </dev/null 2>/dev/null & eval "$last"; };
 launch; while l=$($t head -n 1) && [ -n "$l" ]; do
- j=$(jobs -p); if [ -z "$j" ] || kill -0 $j 2>/dev/null; then test "$j" || launch;
- else halt; launch; fi; done; halt
+ if [ -n "$a" ] && kill -0 $a && kill -0 $b; then continue; fi 2>/dev/null; halt; launch;
+ done; halt
 """
 
 _NOTHING_THERE = {

@@ -41,8 +41,8 @@ class Worker:
 
     def __init__(self, bell: Bell) -> None:
         self._bell = bell
-        self._jobs: queue.Queue[Callable[[], Any]] = queue.Queue()
-        self._answers: queue.Queue[Tuple[Any, Optional[Exception]]] = queue.Queue()
+        self._jobs: "queue.Queue[Callable[[], Any]]" = queue.Queue()
+        self._answers: "queue.Queue[Tuple[Any, Optional[Exception]]]" = queue.Queue()
         self.asked_at: Optional[float] = None  # wall clock; None: nothing is under way
         threading.Thread(target=self._work, daemon=True).start()
 
