@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
+from collections.abc import Sequence
+from typing import Any
 
 AGAIN_SECONDS = 0.5
 AT_ONCE = 5  # attempts under way; a round trip may take up to 2 s
@@ -38,7 +40,7 @@ async def dial(host: str, port: int) -> socket.socket:
             _drop(task)
 
 
-async def _connect(found: list[tuple[int, int, int, str, tuple[object, ...]]]) -> socket.socket:
+async def _connect(found: Sequence[tuple[int, int, int, str, Any]]) -> socket.socket:
     """Tries the addresses one after the other, as connect(2) users do."""
     loop = asyncio.get_running_loop()
     failure: OSError = OSError("no address")

@@ -18,6 +18,7 @@ from gpuhop_tui.config.hops import Hop
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.ssh import explain
 from gpuhop_tui.ssh.agent import Agent
+from gpuhop_tui.ssh.dial import dial
 from gpuhop_tui.ssh.identities import Offer, offer_keys
 from gpuhop_tui.ssh.key_files import KeyDeclinedError, KeyRing
 from gpuhop_tui.ssh.known_hosts import KnownHosts, fingerprint, known_hosts_name
@@ -139,6 +140,8 @@ class _Attempt:
         elif self.hop.proxy_command:
             self._proxy = await ProxyCommand.start(self.hop.proxy_command)
             options["sock"] = self._proxy.socket
+        elif through is None:
+            options["sock"] = await dial(self.hop.host, self.hop.port)
         try:
             return await asyncssh.connect(self.hop.host, self.hop.port, **options)
         finally:
