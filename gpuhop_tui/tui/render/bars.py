@@ -26,8 +26,8 @@ def bar(percent: float | None, width: int, tone: Tone) -> Line:
     if percent is None:
         return (Span("·" * width, Tone.TRACK),)
     halves = round(min(max(percent, 0.0), 100.0) / 100 * width * 2)
-    if percent > 0:
-        halves = max(halves, 1)  # a little is not nothing
+    if percent >= 1:
+        halves = max(halves, min(1, width))  # a little is not nothing
     full, half = divmod(halves, 2)
     spans = [Span("━" * full + "╾" * half, tone), Span("─" * (width - full - half), Tone.TRACK)]
     return tuple(span for span in spans if span.text)

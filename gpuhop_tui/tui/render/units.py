@@ -54,7 +54,8 @@ def brief(seconds: float) -> str:
     """A span of time in at most seven cells, for tables: `41s`, `12m`, `3h 12m`, `2d 4h`."""
     words = duration(seconds).replace("min", "m").split()
     pairs = zip(words[::2], words[1::2], strict=True)
-    return " ".join(number + unit for number, unit in pairs)
+    parts = [number + unit for number, unit in pairs]
+    return parts[0] if len(parts[0]) > 3 else " ".join(parts)
 
 
 def age(seconds: float) -> str:

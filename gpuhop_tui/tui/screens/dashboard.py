@@ -9,6 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -78,10 +79,15 @@ class DashboardScreen(Screen[None]):
         self.tabs = self.query_one(TabBar)
         self.pane = self.query_one(Pane)
         self.filter = self.query_one(FilterBar)
+        self._fit(self.app.size)
         self.set_interval(1.0, self.tick)
 
     def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
+        self._fit(event.size)
+
+    def _fit(self, size: Size) -> None:
+        """Choose the layout for this size, by classes that dashboard.tcss knows."""
+        width, height = size
         self.set_class(width >= 110, "-roomy")
         self.set_class(width >= 160, "-wide")
         self.set_class(height < 30, "-short")

@@ -25,9 +25,9 @@ class Dialog(ModalScreen[Result]):
     def withdraw(self) -> None:
         """Go away; where another screen lies on top, as soon as that is gone."""
         self.withdrawn = True
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)
 
     def on_screen_resume(self) -> None:
-        if self.withdrawn:
+        if self.withdrawn and self.is_active:
             self.dismiss(None)
