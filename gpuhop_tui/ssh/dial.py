@@ -32,7 +32,7 @@ async def dial(host: str, port: int) -> socket.socket:
                 under_way, timeout=AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             if done:
-                winner = next((task for task in done if not task.exception()), done.pop())
+                winner = min(done, key=lambda task: task.exception() is not None)
                 under_way.remove(winner)
                 return winner.result()
     finally:
