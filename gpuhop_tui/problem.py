@@ -29,6 +29,7 @@ class ErrorKind(StrEnum):
     DRIVER_MISMATCH = "driver-mismatch"
     NO_PERMISSION = "no-permission"
     NO_PROBE = "no-probe"
+    NO_TMUX = "no-tmux"
 
     @property
     def needs_person(self) -> bool:

@@ -15,6 +15,7 @@ from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
 from gpuhop_tui.demo.scenario import BASTIONS, DemoBastion
 from gpuhop_tui.fleet.fleet import Fleet
+from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import FleetSource, FleetState, HistoryPoint
 from gpuhop_tui.ssh.prompts import Prompter
 
@@ -114,6 +115,12 @@ class DemoFleet:
 
     def retry(self, name: str | None = None) -> None:
         self._fleet.retry(name)
+
+    def watch_sessions(self, wanted: bool) -> None:
+        self._fleet.watch_sessions(wanted)
+
+    def sessions(self, node: str) -> NodeSessions | None:
+        return self._fleet.sessions(node)
 
     async def start(self) -> None:
         await self._fleet.start()

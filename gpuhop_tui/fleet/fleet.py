@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
 from gpuhop_tui.fleet.history import History
 from gpuhop_tui.fleet.monitor import NodeMonitor
+from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
 from gpuhop_tui.problem import Problem
 from gpuhop_tui.ssh.agent import Agent
@@ -48,6 +50,8 @@ class Fleet:
             retry=retry,
         )
         self._monitors: dict[str, NodeMonitor] = {}
+        self._sessions: dict[str, NodeSessions] = {}
+        self._sessions_watched = False
         self._bastion_links: dict[str, Link] = {}
         self._bastions: dict[str, BastionState] = {
             bastion.name: _first_bastion_state(bastion) for bastion in plan.bastions
@@ -85,6 +89,7 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await asyncio.gather(*(each.close() for each in self._sessions.values()))
         await self.network.close()
 
     async def changes(self) -> AsyncIterator[FleetState]:
@@ -115,6 +120,16 @@ class Fleet:
         if name in self._bastion_links:
             self.network.retry_now(self._bastion_links[name])
 
+    def watch_sessions(self, wanted: bool) -> None:
+        """Begins or ends to list the tmux sessions of every node: on while somebody looks."""
+        self._sessions_watched = wanted
+        for sessions in self._sessions.values():
+            sessions.watch(wanted)
+
+    def sessions(self, node: str) -> NodeSessions | None:
+        """What acts upon a node's tmux sessions; None where the way to the node is not known."""
+        return self._sessions.get(node)
+
     def _is_used(self, bastion: Route) -> bool:
         length = len(bastion.hops)
         return any(
@@ -126,12 +141,18 @@ class Fleet:
         name = node.name
 
         def changed() -> None:
-            self._nodes[name] = monitor.state
+            self._nodes[name] = replace(
+                monitor.state, sessions=sessions.sessions, sessions_problem=sessions.problem
+            )
             self._tell()
 
+        link = self.network.link(route)
+        sessions = NodeSessions(link, changed)
+        sessions.watch(self._sessions_watched)
+        self._sessions[name] = sessions
         monitor = NodeMonitor(
             self._nodes[name],
-            self.network.link(route),
+            link,
             self._interval,
             changed,
             sampled=lambda sample: self._history.record(name, sample),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gpuhop_tui.probe.sample import Sample
 from gpuhop_tui.problem import Problem
+from gpuhop_tui.sessions.model import TmuxSession
 from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
+
+if TYPE_CHECKING:
+    from gpuhop_tui.fleet.sessions import NodeSessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class NodeState:
     stale: bool = False  # the sample is not live: link down, or no line within 3 intervals
     probe_problem: Problem | None = None  # the link is up but there are no figures
     events: tuple[LinkEvent, ...] = ()  # oldest first, bounded
+    sessions: tuple[TmuxSession, ...] | None = None  # None: not looked at; kept when stale
+    sessions_problem: Problem | None = None  # the link is up but they cannot be told
 
     @property
     def problem(self) -> Problem | None:
@@ -76,6 +82,14 @@ class FleetSource(Protocol):
 
     def retry(self, name: str | None = None) -> None:
         """Try the named bastion's or node's link now, blocked or waiting; None: all of them."""
+        ...
+
+    def watch_sessions(self, wanted: bool) -> None:
+        """Begins or ends to list the tmux sessions of every node: on while somebody looks."""
+        ...
+
+    def sessions(self, node: str) -> NodeSessions | None:
+        """What acts upon a node's tmux sessions; None where the way to the node is not known."""
         ...
 
     async def start(self) -> None: ...

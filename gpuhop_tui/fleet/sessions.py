@@ -1,0 +1,107 @@
+"""The tmux sessions of one node: watched while somebody looks, and acted upon."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+
+from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
+from gpuhop_tui.sessions import tmux_actions
+from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
+from gpuhop_tui.sessions.shell import RemoteShell
+from gpuhop_tui.sessions.tmux_actions import Created, NewSession
+from gpuhop_tui.sessions.watch import SessionWatch
+from gpuhop_tui.ssh.backoff import delay_seconds
+from gpuhop_tui.ssh.link import Link
+
+_log = logging.getLogger(__name__)
+
+
+class NodeSessions:
+    """Keeps `sessions` and `problem` true while `watch(True)`; calls `changed()` after a change.
+
+    All goes through one shell on the node's link: one session of its connection, none while nobody
+    looks or acts.
+    """
+
+    def __init__(self, link: Link, changed: Callable[[], None]) -> None:
+        self._link = link
+        self._changed = changed
+        self._shell = RemoteShell(link)
+        self._watch = SessionWatch(self._shell)
+        self._task: asyncio.Task[None] | None = None
+        self._rng = random.Random()
+        self.sessions: tuple[TmuxSession, ...] | None = None
+        self.problem: Problem | None = None
+
+    def watch(self, wanted: bool) -> None:
+        """Begins or ends to look; what was seen last stays."""
+        if wanted and self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"sessions of {self._link.name}")
+        elif not wanted and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def close(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._shell.close()
+
+    async def new(self, wanted: NewSession) -> Created:
+        """See `tmux_actions.new_session`."""
+        try:
+            return await tmux_actions.new_session(self._shell, wanted)
+        finally:
+            self._watch.look_soon()
+
+    async def kill(self, session: TmuxSession) -> None:
+        """See `tmux_actions.kill_session`."""
+        try:
+            await tmux_actions.kill_session(self._shell, session)
+        finally:
+            self._watch.look_soon()
+
+    async def dismiss(self, session: TmuxSession, pane: TmuxPane) -> None:
+        """See `tmux_actions.dismiss`."""
+        try:
+            await tmux_actions.dismiss(self._shell, session, pane)
+        finally:
+            self._watch.look_soon()
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            await self._link.connection()
+            try:
+                async with contextlib.aclosing(self._watch.watch()) as looks:
+                    async for sessions in looks:
+                        failures = 0
+                        self._set(sessions, None)
+            except ProblemError as error:
+                problem = error.problem
+            except Exception as error:
+                _log.exception("unexpected failure while listing sessions")
+                problem = _unexpected(self._link.name, error)
+            if self._link.is_up:  # otherwise the link says what is wrong, and comes back
+                self._set(self.sessions, problem)
+            failures += 1
+            await asyncio.sleep(max(1.0, delay_seconds(failures, self._rng)))
+
+    def _set(self, sessions: tuple[TmuxSession, ...] | None, problem: Problem | None) -> None:
+        if sessions != self.sessions or problem != self.problem:
+            self.sessions, self.problem = sessions, problem
+            self._changed()
+
+
+def _unexpected(node: str, error: Exception) -> Problem:
+    return Problem(
+        node,
+        ErrorKind.NO_TMUX,
+        f"listing the sessions failed: {error or type(error).__name__}",
+        "It is tried again by itself; the log file (--log-file) has the details.",
+    )
