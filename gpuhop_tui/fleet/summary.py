@@ -109,10 +109,11 @@ def use_percent(gpu: Gpu) -> float | None:
 
 
 def gpu_processes(gpu: Gpu) -> Iterator[Process]:
-    """The processes on a GPU, those on its MIG instances included."""
+    """The processes on a GPU, those on its MIG instances included, each place once."""
     yield from gpu.processes
+    listed = {process.pid for process in gpu.processes}  # under MIG, those of the instances too
     for instance in gpu.mig:
-        yield from instance.processes
+        yield from (process for process in instance.processes if process.pid not in listed)
 
 
 def is_live(node: NodeState) -> bool:

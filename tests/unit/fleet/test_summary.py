@@ -12,6 +12,7 @@ from gpuhop_tui.fleet.summary import (
     Totals,
     fleet_totals,
     freest,
+    gpu_processes,
     is_busy,
     is_free,
     memory_percent,
@@ -128,3 +129,10 @@ def test_freest_first() -> None:
         GpuPlace("two-free", 2),
         GpuPlace("one-free", 0),
     ]
+
+
+def test_a_process_of_an_instance_that_its_gpu_lists_too_is_there_once() -> None:
+    process = Process(1, "ann", "python", 5, 1.0)
+    instance = MigInstance(0, "MIG-0", "1g.10gb", processes=(process,))
+    assert list(gpu_processes(Gpu(0, mig=(instance,), processes=(process,)))) == [process]
+    assert list(gpu_processes(Gpu(0, mig=(instance,)))) == [process]
