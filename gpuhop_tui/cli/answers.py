@@ -16,19 +16,22 @@ async def wait_for_answers(
     timeout: float,
     human_seconds: Callable[[], float],
     show: Callable[[FleetState], None],
+    settled: Callable[[NodeState], bool] | None = None,
 ) -> None:
     """Return when every node has a result, or after `timeout` seconds.
 
-    The time that a person took to answer questions, `human_seconds`, is not counted.
+    The time that a person took to answer questions, `human_seconds`, is not counted. `settled`
+    tells what counts as a result, `is_settled` where it is not given.
     """
+    has_result = settled or is_settled
 
     async def answers() -> None:
         show(fleet.state)
-        if all(map(is_settled, fleet.state.nodes)):
+        if all(map(has_result, fleet.state.nodes)):
             return
         async for state in fleet.changes():
             show(state)
-            if all(map(is_settled, state.nodes)):
+            if all(map(has_result, state.nodes)):
                 return
 
     async def patience() -> None:
@@ -72,12 +75,14 @@ def is_news(before: NodeState | None, node: NodeState) -> bool:
     )
 
 
-def with_timeouts(state: FleetState, timeout: float) -> FleetState:
+def with_timeouts(
+    state: FleetState, timeout: float, settled: Callable[[NodeState], bool] | None = None
+) -> FleetState:
     """`state` with a timeout as the problem of every node that has no result yet."""
     bastions = {bastion.name: bastion for bastion in state.bastions}
 
     def judged(node: NodeState) -> NodeState:
-        if is_settled(node):
+        if (settled or is_settled)(node):
             return node
         on_the_way = (bastions[name] for name in node.via if name in bastions)
         slow = next((b for b in on_the_way if b.link.state is not LinkState.UP), node)

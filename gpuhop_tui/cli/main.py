@@ -71,13 +71,17 @@ def command_line() -> argparse.ArgumentParser:
     status.add_argument(
         "--follow", action="store_true", help="print one line of JSON a sample, until stopped"
     )
-    status.add_argument(
-        "--timeout",
-        type=_seconds,
-        default=15.0,
-        metavar="S",
-        help="seconds after which a silent node is given up (default: 15)",
+    _add_timeout(status)
+
+    sessions = commands.add_parser(
+        "sessions",
+        help="the tmux sessions of every node, as a table or as JSON",
+        description="The tmux sessions of every node, on whatever socket. Exits as status does.",
     )
+    _add_common(sessions, again=True)
+    sessions.add_argument("nodes", nargs="*", metavar="NODE", help="only these (default: all)")
+    sessions.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    _add_timeout(sessions)
     return parser
 
 
@@ -108,6 +112,16 @@ def _add_common(parser: argparse.ArgumentParser, *, again: bool = False) -> None
     )
 
 
+def _add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=15.0,
+        metavar="S",
+        help="seconds after which a silent node is given up (default: 15)",
+    )
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -125,6 +139,10 @@ def _run(options: argparse.Namespace) -> int:
         from gpuhop_tui.cli.status import run_status
 
         return run_status(options)
+    if options.command == "sessions":
+        from gpuhop_tui.cli.sessions import run_sessions
+
+        return run_sessions(options)
     from gpuhop_tui.cli.dashboard import run_dashboard
 
     return run_dashboard(options)

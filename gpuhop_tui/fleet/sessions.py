@@ -81,7 +81,7 @@ class NodeSessions:
                 async with contextlib.aclosing(self._watch.watch()) as looks:
                     async for sessions in looks:
                         failures = 0
-                        self._set(sessions, None)
+                        self._set(sessions, self._watch.problem)
             except ProblemError as error:
                 problem = error.problem
             except Exception as error:

@@ -47,8 +47,8 @@ class SessionWatch:
         self._found_at = 0.0  # monotonic seconds
         self._lines: dict[tuple[int, str], tuple[Footprint, float, str]] = {}
         self._kick = asyncio.Event()
-        self.silent: tuple[tuple[str, str], ...] = ()
-        """(socket, why) of the tmux servers that did not answer the last look."""
+        self.problem: Problem | None = None
+        """That a tmux server did not answer the last look; the others' sessions are there."""
 
     @property
     def tmux(self) -> Tmux | None:
@@ -75,8 +75,7 @@ class SessionWatch:
     async def look(self) -> tuple[TmuxSession, ...]:
         """All sessions of the user on the node, oldest first.
 
-        Raises ProblemError where the link is not up, the node has no tmux, or none of its tmux
-        servers answers.
+        Raises ProblemError where the link is not up or the node has no tmux.
         """
         tmux = await self._find()
         listing = Listing(0.0, (), {}, {})
@@ -84,9 +83,7 @@ class SessionWatch:
             word = _word()
             answer = await self._shell.run(list_script(tmux, word), timeout=_LIST_TIMEOUT)
             listing = read_listing(answer.text, self._node, tmux, word)
-        self.silent = listing.silent
-        if listing.silent and not listing.sessions:
-            raise ProblemError(_silence(self._node, *listing.silent[0]))
+        self.problem = _silence(self._node, *listing.silent[0]) if listing.silent else None
         await self._read_last_lines(tmux, listing)
         return tuple(self._with_lines(session) for session in listing.sessions)
 
