@@ -79,7 +79,7 @@ class SampleMaker:
 
     def __init__(self, hop: str) -> None:
         self._hop = hop
-        self._gpus: dict[int, tuple[Any, Any, Gpu]] = {}  # index: (gpu, processes, made of them)
+        self._gpus: dict[int, tuple[Json, Json, Gpu]] = {}  # index: (gpu, processes, made of them)
         self._host: tuple[Any, Host] | None = None
 
     def make(self, document: Json, at: float) -> Sample:
@@ -101,12 +101,15 @@ class SampleMaker:
         gpus, processes = _dict(document.get("gpus")), _dict(document.get("processes"))
         made = {}
         for index in _indices(gpus, MAX_GPUS):
-            gpu = gpus[str(index)]
+            gpu = _dict(gpus[str(index)])
             before = self._gpus.get(index)
-            if before is not None and before[0] is gpu and before[1] is processes:
+            if before is None or before[1] is not processes:
+                made[index] = (gpu, processes, _gpu(index, gpu, processes))
+            elif before[0] is gpu:
                 made[index] = before
             else:
-                made[index] = (gpu, processes, _gpu(index, _dict(gpu), processes))
+                listed = before[2].processes if _same_lists(before[0], gpu) else None
+                made[index] = (gpu, processes, _gpu(index, gpu, processes, listed))
         self._gpus = made
         return tuple(each[2] for each in made.values())
 
@@ -125,7 +128,14 @@ def problem_of(value: Any, hop: str) -> Problem:
     return Problem(hop, kind, message, advice)
 
 
-def _gpu(index: int, gpu: Json, details: Json) -> Gpu:
+def _same_lists(one: Json, other: Json) -> bool:
+    """Whether two versions of a GPU list the same processes, none of them in MIG instances."""
+    same = one.get("processes") is other.get("processes")
+    return same and not ("mig" in one or "mig" in other or "lost" in one or "lost" in other)
+
+
+def _gpu(index: int, gpu: Json, details: Json, listed: tuple[Process, ...] | None = None) -> Gpu:
+    """`listed` are its processes, where they are known already."""
     lost = clean(gpu.get("lost"), 200)
     if lost is not None:
         uuid, name = clean(gpu.get("uuid"), 96), clean(gpu.get("name"), 128)
@@ -141,7 +151,7 @@ def _gpu(index: int, gpu: Json, details: Json) -> Gpu:
         _instance(each, _dict(instances[str(each)]), details)
         for each in _indices(instances, MAX_INSTANCES)
     )
-    own = _processes(gpu.get("processes"), details)
+    own = _processes(gpu.get("processes"), details) if listed is None else listed
     pids = {process.pid for process in own}
     inside = [each for instance in mig for each in instance.processes if each.pid not in pids]
     return Gpu(index, **figures, mig=mig, missing=missing, processes=(*own, *inside))

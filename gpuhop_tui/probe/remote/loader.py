@@ -15,7 +15,6 @@ import shutil
 import signal
 import stat
 import sys
-import tempfile
 import time
 import zlib
 from typing import Any, Dict, List
@@ -118,6 +117,8 @@ def say(message: Dict[str, str]) -> None:
 
 def store(folder: str, digest: str, sources: Sources) -> bool:
     """Writes the cache in one step; False where that is not possible."""
+    import tempfile  # here, since a cached start does without
+
     parent = os.path.dirname(folder)
     scratch = None
     try:
@@ -131,6 +132,7 @@ def store(folder: str, digest: str, sources: Sources) -> bool:
         shutil.rmtree(folder, ignore_errors=True)  # unsound, or it would have been used
         try:
             os.rename(scratch, folder)
+            compile_in_child(folder)
         except OSError:  # another start was faster: then it must be sound
             shutil.rmtree(scratch, ignore_errors=True)
         prune(parent, digest)
@@ -138,6 +140,19 @@ def store(folder: str, digest: str, sources: Sources) -> bool:
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
     return is_sound(folder, digest)
+
+
+def compile_in_child(folder: str) -> None:
+    """Compiles the cache in a process of its own, since Python keeps the memory that this takes."""
+    child = os.fork()
+    if child == 0:
+        try:
+            import compileall
+
+            compileall.compile_dir(folder, quiet=2)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 def prune(parent: str, digest: str) -> None:

@@ -51,8 +51,8 @@ def run(interval: float, heartbeat: float) -> NoReturn:
 
 def sample(source: Any, host: HostReader, seconds: float) -> Document:
     """One document, within about `seconds` whatever hangs."""
-    host.ask()
     document: Document = source.read(seconds)
+    host.ask()  # after the GPUs: the first time, that gives the CPU figure something to measure
     document["host"] = figures = host.read(seconds)
     for name, value in source.host().items():  # a simulated machine
         figures[name] = value
