@@ -25,6 +25,7 @@ from gpuhop_tui.tui.messages import (
 from gpuhop_tui.tui.opening import FirstRun, Opened, OpenFleet
 from gpuhop_tui.tui.palette import use_colors
 from gpuhop_tui.tui.prompter import TuiPrompter
+from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.screens.dashboard import DashboardScreen
 from gpuhop_tui.tui.screens.dialog import Dialog
 
@@ -206,7 +207,7 @@ class GpuhopApp(App[int]):
             error = event.worker.error
             log.error("worker %s failed", event.worker.name, exc_info=error)
             self.notify(
-                f"{type(error).__name__}: {error}",
+                clean(f"{type(error).__name__}: {error}"),
                 title=f"Something went wrong ({event.worker.name})",
                 severity="error",
                 timeout=15,

@@ -241,7 +241,7 @@ async def test_filter() -> None:
         await pilot.press("enter", "down", "down")
         assert dashboard.fleet_tree.selected == ("node", "lab-a")
         await pilot.press("slash", *"zzz")
-        await until(pilot, lambda: "Nothing matches “priyazzz”" in screen_text(pilot))
+        await until(pilot, lambda: "Nothing matches “zzz”" in screen_text(pilot))
         await pilot.press("escape")
         await until(pilot, lambda: len(dashboard.fleet_tree.shown) == 11)
         assert not dashboard.filter.display
@@ -388,7 +388,7 @@ async def test_mouse() -> None:
         assert dashboard.gpus.selected == 3
         await pilot.click("#gpus", offset=(6, 0))
         assert dashboard.gpus.selected == 3
-        await pilot.click("#tabs", offset=(38, 0))
+        await pilot.click("#tabs", offset=(33, 0))
         assert dashboard.tabs.active == "node"
         await until(pilot, lambda: "192 cores" in screen_text(pilot))
         await pilot.click("#tree", offset=(0, 0))
@@ -471,5 +471,6 @@ async def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
         await opened(pilot)
         picture = app.export_screenshot()
     colours = {colour.lower() for colour in re.findall(r"fill: (#[0-9a-fA-F]{6})", picture)}
+    colours.discard("#c5c8c6")  # the picture's own, for where nothing is drawn
     assert len(colours) > 3
     assert all(c[1:3] == c[3:5] == c[5:7] for c in colours), colours

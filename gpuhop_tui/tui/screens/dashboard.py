@@ -20,7 +20,7 @@ from gpuhop_tui.ssh.status import LinkState
 from gpuhop_tui.tui.keymap import bindings
 from gpuhop_tui.tui.render.head import bastion_head, node_head
 from gpuhop_tui.tui.render.history import history
-from gpuhop_tui.tui.render.line import Line, Span, Tone
+from gpuhop_tui.tui.render.line import Line, Span, Tone, clean
 from gpuhop_tui.tui.render.machine import machine
 from gpuhop_tui.tui.render.processes import process_table
 from gpuhop_tui.tui.render.trouble import log_lines, problem_lines
@@ -329,7 +329,8 @@ class DashboardScreen(Screen[None]):
         """Try a bastion's or a node's link now; None: all of them."""
         if self.source is not None:
             self.source.retry(name)
-            self.notify(f"Trying {name or 'every link'} again", timeout=2, markup=False)
+            what = clean(name) if name else "every link"
+            self.notify(f"Trying {what} again", timeout=2, markup=False)
 
     def action_details(self) -> None:
         """Show every figure of the selected GPU."""

@@ -22,7 +22,6 @@ EXAMPLE = """\
 name = "jump-server"
 host = "192.168.1.100"
 user = "developer"
-
 [[nodes]]
 name = "gpu-01"
 host = "10.0.0.50"
@@ -90,7 +89,7 @@ class FirstRunScreen(Dialog[bool]):
         try:
             self._first_run.write_starter(hosts)
         except Exception as error:
-            self.notify(str(error), title="Not written", severity="error", markup=False)
+            self.notify(clean(str(error)), title="Not written", severity="error", markup=False)
             return
         self.dismiss(True)
 

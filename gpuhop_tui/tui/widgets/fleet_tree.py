@@ -57,7 +57,9 @@ class FleetTree(Choice):
 
     def show(self, state: FleetState, now: float) -> None:
         """Show this state."""
-        self._opened = True
+        if not self._opened:
+            self._opened = True
+            self.refresh()
         self._state, self._now = state, now
         before = self._states
         self._states = {("bastion", bastion.name): bastion for bastion in state.bastions}
@@ -80,7 +82,8 @@ class FleetTree(Choice):
         """Filter or order anew; the selection stays where it was, or out of sight."""
         self.needle = self.needle if needle is None else needle
         self.sort = sort or self.sort
-        self._lay_rows()
+        if not self._lay_rows():
+            self.redraw([0])  # where nothing matches, the line says what does not
         self.call_after_refresh(self.reveal)
 
     def select(self, key: Key) -> None:
