@@ -15,6 +15,8 @@ _NAME = 22  # columns of a GPU's name
 
 def render_table(state: FleetState, *, width: int = 80, colour: bool = False) -> str:
     """All nodes as plain text, each line at most `width` columns wide, ending in a newline."""
+    if not state.nodes:
+        return "The config has no nodes.\n"
     blocks = ("\n".join(_node(node, width, colour)) for node in state.nodes)
     return "\n\n".join(blocks) + "\n"
 

@@ -37,6 +37,10 @@ def test_a_node_with_gpus_and_one_that_is_refused() -> None:
     )
 
 
+def test_a_fleet_without_nodes_is_said_to_have_none() -> None:
+    assert table() == "The config has no nodes.\n"
+
+
 def test_colour_only_where_it_is_wanted() -> None:
     assert "\x1b[" not in table(up(), refused())
     assert "\x1b[32m" in table(up(), refused(), colour=True)
