@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from gpuhop_tui.fleet.state import FleetState
 from gpuhop_tui.ssh.status import LinkState, LinkStatus
+from gpuhop_tui.tui.render.line import width_of
 from gpuhop_tui.tui.render.tree import Sort
 from gpuhop_tui.tui.screens.details import DetailsScreen
 from gpuhop_tui.tui.screens.help import HelpScreen
@@ -178,6 +179,9 @@ async def test_moving_in_the_tree() -> None:
         dashboard = await opened(pilot)
         tree = dashboard.fleet_tree
         assert len(tree.shown) == 132
+        await until(pilot, lambda: tree.show_vertical_scrollbar)
+        await until(pilot, lambda: "● node-000" in screen_text(pilot))
+        assert all(width_of(tree.line_at(y)) == tree.size.width - 1 for y in range(132))
         await pilot.press("end")
         assert tree.cursor == 131
         await until(pilot, lambda: tree.scroll_offset.y == 132 - tree.size.height)

@@ -12,7 +12,7 @@ from gpuhop_tui.tui.render.units import MISSING, duration, figure, plural, size
 
 _LABEL_LEAST, _LABEL_MOST = 7, 22
 _BAR_MOST = 32
-_WORDS = 26  # cells beside a bar, such as ` 52 %  211 G free of 439 G`
+_WORDS = 28  # cells beside a bar, such as ` 52 %  211 G free of 439 G`
 
 
 def machine(sample: Sample, width: int, now: float, stale: bool) -> list[Line]:
@@ -20,7 +20,7 @@ def machine(sample: Sample, width: int, now: float, stale: bool) -> list[Line]:
     host = sample.host
     label = max((cell_len(clean(disk.path)) for disk in host.disks), default=0)
     label = 2 + min(max(label, _LABEL_LEAST), _LABEL_MOST)
-    bar_width = min(_BAR_MOST, max(5, width - label - _WORDS))
+    bar_width = min(_BAR_MOST, max(8, width - label - _WORDS))
     lines = [
         (_label("CPU", label), *_cpu(host, bar_width)),
         (_label("memory", label), *_memory(host, bar_width)),
@@ -57,7 +57,9 @@ def _memory(host: Host, width: int) -> Line:
 def _disk(disk: Disk, width: int) -> Line:
     used = disk.total_bytes - disk.free_bytes
     percent = 100.0 * used / disk.total_bytes if disk.total_bytes else None
-    words = f"{size(disk.free_bytes)} free of {size(disk.total_bytes)}"
+    words = f"{size(disk.free_bytes)} free"
+    if width >= 12:
+        words += f" of {size(disk.total_bytes)}"
     return _bar(percent, words, width, Tone.MEMORY)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from gpuhop_tui.problem import Problem
 from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
-from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit, wrap
+from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, fit, wrap
 from gpuhop_tui.tui.render.states import label, problem_label
 from gpuhop_tui.tui.render.units import moment, plural
-
-_INDENT = 2
 
 
 def problem_lines(
@@ -50,15 +50,17 @@ def log_lines(events: Sequence[LinkEvent], width: int, now: float) -> list[Line]
     if not events:
         return [(Span("Nothing has happened yet", Tone.DIM),)]
     when = max(len(moment(event.at, now)) for event in events)
-    hop = min(16, max(len(clean(event.hop)) for event in events))
-    room = width - when - hop - 2 * _INDENT
-    return [_event(event, when, hop, room, now) for event in reversed(events)]
+    hops = {clean(event.hop) for event in events}
+    hop = min(16, max(map(cell_len, hops))) if len(hops) > 1 else 0
+    return [line for event in reversed(events) for line in _event(event, when, hop, width, now)]
 
 
-def _event(event: LinkEvent, when: int, hop: int, room: int, now: float) -> Line:
+def _event(event: LinkEvent, when: int, hop: int, width: int, now: float) -> list[Line]:
+    """When, at which hop (where there are several), and what; continued below where it is long."""
     tone = Tone.PLAIN if event.problem is None else problem_label(event.problem).tone
-    return (
-        Span(fit(moment(event.at, now), when), Tone.DIM),
-        Span("  " + fit(clean(event.hop), hop) + "  ", Tone.DIM),
-        Span(cut(clean(event.text), room), tone),
-    )
+    start = fit(moment(event.at, now), when) + "  "
+    if hop:
+        start += fit(clean(event.hop), hop) + "  "
+    below = " " * cell_len(start)
+    lines = wrap(event.text, width - len(below), tone) or [()]
+    return [(Span(below if n else start, Tone.DIM), *line) for n, line in enumerate(lines)]

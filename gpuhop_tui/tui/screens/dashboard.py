@@ -147,7 +147,7 @@ class DashboardScreen(Screen[None]):
         self._show_graph(node)
 
     def _show_head(self, selected: BastionState | NodeState | None) -> None:
-        width, now = self.head.size.width, self.clock()
+        width, now = self.head.room, self.clock()
         lines: list[Line] = []
         if isinstance(selected, NodeState):
             lines = node_head(selected, width, now)
@@ -165,7 +165,7 @@ class DashboardScreen(Screen[None]):
         if problem is None or selected is None:
             return
         self.problem.set_class(selected.link.state is not LinkState.BLOCKED, "-waits")
-        width = self.problem.size.width or self.head.size.width - 3
+        width = self.problem.room or self.head.room - 3
         self.problem.set_lines(
             problem_lines(problem, selected.link, width, self.clock(), self._key_for("retry"))
         )
@@ -182,7 +182,7 @@ class DashboardScreen(Screen[None]):
     def _pane_lines(self, selected: BastionState | NodeState | None) -> list[Line]:
         if selected is None:
             return []
-        width, height, now = self.pane.size.width, self.pane.size.height, self.clock()
+        width, height, now = self.pane.room, self.pane.size.height, self.clock()
         tab = self.tabs.active
         if tab == "log" or isinstance(selected, BastionState):
             return log_lines(selected.events, width, now)
@@ -202,7 +202,7 @@ class DashboardScreen(Screen[None]):
         has_gpus = node is not None and node.sample is not None and bool(node.sample.gpus)
         self.graph.set_class(has_gpus and self.tabs.active != "history", "-shown")
         if node is not None and self.graph.display:
-            width, height = self.graph.size
+            width, height = self.graph.room, self.graph.size.height
             self.graph.set_lines(self._history(node.name, width, height))
 
     def _history(self, node: str, width: int, height: int) -> list[Line]:

@@ -49,7 +49,7 @@ class DetailsScreen(Dialog[None]):
             page.set_lines([(Span("This GPU is no longer there", Tone.WARN),)])
             return
         page.border_title = f"GPU {gpu.index} of {clean(node.name)}".replace("[", r"\[")
-        lines: list[Line] = gpu_details(gpu, page.size.width or 70)
+        lines: list[Line] = gpu_details(gpu, page.room or 70)
         if node.stale:
             words = age(self._dashboard.clock() - node.sample.sampled_at)
             lines = [(Span(words, Tone.WARN),), *map(dimmed, lines)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
@@ -115,7 +114,7 @@ class FleetTree(Choice):
     def _lay_rows(self) -> bool:
         """Lay the rows out; whether anything but their content changed (then all is drawn)."""
         rows = tree_rows(self._state, self.needle, self.sort, self.folded)
-        layout = TreeLayout.of(self._state, self.size.width)
+        layout = TreeLayout.of(self._state, self.room)
         changed = rows != self._rows or layout != self._layout
         count_changed = max(1, len(rows)) != self.line_count
         self._rows, self._layout = rows, layout
@@ -130,7 +129,7 @@ class FleetTree(Choice):
         keys = [row.key for row in self._rows]
         self.cursor = keys.index(self.selected) if self.selected in keys else None
 
-    def on_resize(self, event: events.Resize) -> None:
+    def room_changed(self) -> None:
         self._lay_rows()
         self.call_after_refresh(self.reveal)
 
@@ -142,7 +141,7 @@ class FleetTree(Choice):
 
     def line_at(self, y: int) -> Line:
         if not self._rows:
-            return (Span(cut(self._why_empty(), self.size.width), Tone.DIM),)
+            return (Span(cut(self._why_empty(), self.room), Tone.DIM),)
         row = self._rows[y]
         state = self._states[row.key]
         if isinstance(state, BastionState):

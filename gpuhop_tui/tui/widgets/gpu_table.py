@@ -26,7 +26,7 @@ class GpuTable(Choice):
 
     def show(self, sample: Sample, stale: bool) -> None:
         """Show the GPUs of a sample; dimmed where it is old."""
-        table = gpu_table(sample, self.size.width, stale)
+        table = gpu_table(sample, self.room, stale)
         self._indexes = [None, *(index for index, _ in table.rows), *(None for _ in table.notes)]
         self.set_lines([table.heading, *(line for _, line in table.rows), *table.notes])
         if all(gpu.index != self.selected for gpu in sample.gpus):

@@ -20,7 +20,7 @@ class FleetHeader(Lines):
     def show(self, state: FleetState | None, now: float) -> None:
         """Show the totals of a state; None: the fleet is not open yet."""
         self._state, self._now = state, now
-        if header_line(state, self.size.width, now) != self._drawn:
+        if header_line(state, self.room, now) != self._drawn:
             self.redraw([0])
 
     @property
@@ -28,5 +28,5 @@ class FleetHeader(Lines):
         return 1
 
     def line_at(self, y: int) -> Line:
-        self._drawn = header_line(self._state, self.size.width, self._now)
+        self._drawn = header_line(self._state, self.room, self._now)
         return self._drawn

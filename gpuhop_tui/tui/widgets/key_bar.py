@@ -60,7 +60,7 @@ class KeyBar(Lines):
                 shown.setdefault(binding.id, (binding.key, display, binding.description))
         ids = sorted(shown, key=lambda name: _ORDER[name])
         optional = [name for name in ids if name not in _NEEDED]
-        while optional and sum(_width(shown[name]) for name in ids) > self.size.width:
+        while optional and sum(_width(shown[name]) for name in ids) > self.room:
             ids.remove(optional.pop())
         return [shown[name] for name in ids]
 

@@ -59,6 +59,21 @@ class Lines(ScrollView, can_focus=False):
         self._lines: list[Line] = []
         self._tones: dict[Tone, Style] = {}
 
+    def on_mount(self) -> None:
+        self.watch(self, "show_vertical_scrollbar", self.room_changed, init=False)
+
+    @property
+    def room(self) -> int:
+        """Cells that a line has: the width without the scroll bar."""
+        return max(0, self.size.width - self.scrollbar_size_vertical)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.room_changed()
+
+    def room_changed(self) -> None:
+        """A line has more or fewer cells than before."""
+        self.post_message(self.Resized())
+
     # What is shown
 
     @property
@@ -83,19 +98,16 @@ class Lines(ScrollView, can_focus=False):
 
     def count_changed(self) -> None:
         """The number of lines is another: scroll bars and layout follow, all is drawn."""
-        self.virtual_size = Size(self.size.width, self.line_count)
+        self.virtual_size = Size(self.room, self.line_count)
         self.refresh(layout=self.styles.is_auto_height)
 
     def redraw(self, ys: Iterable[int]) -> None:
         """Draw these lines again, where they are in view."""
         top, bottom = self.scroll_offset.y, self.scroll_offset.y + self.size.height
-        width = self.size.width
+        width = self.room
         regions = [Region(0, y - top, width, 1) for y in ys if top <= y < bottom]
         if regions:
             self.refresh(*regions)
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.post_message(self.Resized())
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return self.line_count
@@ -103,7 +115,7 @@ class Lines(ScrollView, can_focus=False):
     # Drawing
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.room
         base = self.rich_style
         y += self.scroll_offset.y
         if y >= self.line_count:

@@ -43,7 +43,7 @@ class TabBar(Lines):
             ]
             self._places.append((start, width_of(spans), tab))
             spans.append(Span("──", Tone.TRACK))
-        rest = max(0, self.size.width - width_of(spans))
+        rest = max(0, self.room - width_of(spans))
         return (*spans, Span("─" * rest, Tone.TRACK))
 
     def on_click(self, event: events.Click) -> None:

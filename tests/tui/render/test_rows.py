@@ -293,7 +293,12 @@ def test_a_problem_says_where_what_and_what_next() -> None:
 
 def test_the_log_is_newest_first() -> None:
     lines = text(log_lines(fakes.busy_node(NOW).events, 80, NOW)).splitlines()
-    assert lines[0].startswith("13:01:48  gpu-01  up again")
+    assert lines[0] == "13:01:48  up again after 2.1 s"
+    narrow = log_lines(fakes.busy_node(NOW).events, 40, NOW)
+    assert len(narrow) > 6
+    assert all(width_of(line) <= 40 for line in narrow)
+    mixed = (*STATE.nodes[0].events[:1], *STATE.nodes[6].events)
+    assert "lab-b   the host key has changed" in text(log_lines(mixed, 80, NOW))
     assert text(log_lines((), 80, NOW)) == "Nothing has happened yet"
 
 
