@@ -1,7 +1,6 @@
 """The fleet as scripts see it: the `--json` contract, schema 1.
 
-Every field is there even where it is null, and every null figure of a GPU has its reason in
-`missing`. Times are seconds since the epoch, sizes are bytes.
+Every field is there even where it is null, and every null figure has its reason in `missing`. Times are seconds since the epoch, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gpuhop_tui.fleet.state import FleetState, NodeState
-from gpuhop_tui.probe.sample import Gpu, MigInstance, Process
+from gpuhop_tui.probe.sample import Gpu, Host, MigInstance, Process
 from gpuhop_tui.problem import Problem
 
 SCHEMA = 1
@@ -30,6 +29,15 @@ _GPU_FIGURES = (
     "sm_clock_mhz",
     "throttle_reasons",
     "ecc_uncorrected",
+)
+_HOST_FIGURES = (
+    "hostname",
+    "boot_time",
+    "cpu_count",
+    "cpu_percent",
+    "memory_used_bytes",
+    "memory_total_bytes",
+    "load_1",
 )
 _MIG_FIGURES = ("uuid", "name", "memory_used_bytes", "memory_total_bytes")
 
@@ -55,12 +63,15 @@ def report_node(node: NodeState) -> Json:
         "state": node.link.state.value,
         "error": _report_problem(node.problem),
         "via": list(node.via),
+        "tags": list(node.tags),
         "connect_seconds": node.link.connect_seconds,
+        "rtt_seconds": node.link.rtt_seconds,
         "source": sample.source if sample else None,
         "driver": sample.driver if sample else None,
         "cuda": sample.cuda if sample else None,
         "sampled_at": sample.sampled_at if sample else None,
         "gpus": [_report_gpu(gpu) for gpu in sample.gpus] if sample else [],
+        "host": _report_host(sample.host) if sample else None,
     }
 
 
@@ -84,6 +95,15 @@ def _report_gpu(gpu: Gpu) -> Json:
         "missing": _reasons(figures, gpu.missing, otherwise=gpu.lost),
         "processes": [_report_process(process) for process in gpu.processes],
     }
+
+
+def _report_host(host: Host) -> Json:
+    figures = _figures(host, _HOST_FIGURES)
+    disks = [
+        {"path": disk.path, "free_bytes": disk.free_bytes, "total_bytes": disk.total_bytes}
+        for disk in host.disks
+    ]
+    return {**figures, "disks": disks, "missing": _reasons(figures, host.missing)}
 
 
 def _report_mig(instance: MigInstance) -> Json:

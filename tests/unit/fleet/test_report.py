@@ -9,13 +9,19 @@ from hypothesis import strategies as st
 
 from gpuhop_tui.fleet.report import report_fleet, report_node
 from gpuhop_tui.fleet.state import FleetState, NodeState
-from gpuhop_tui.probe.sample import Gpu, MigInstance, Process, Sample
+from gpuhop_tui.probe.sample import Disk, Gpu, Host, MigInstance, Process, Sample
 from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.ssh.status import LinkState, LinkStatus
 
 NODE = {
     "name", "state", "error", "via", "connect_seconds", "source", "driver", "cuda", "sampled_at",
     "gpus",
+    # beside the contract's: what else a screen shows
+    "tags", "rtt_seconds", "host",
+}  # fmt: skip
+HOST = {
+    "hostname", "boot_time", "cpu_count", "cpu_percent", "memory_used_bytes",
+    "memory_total_bytes", "load_1", "disks", "missing",
 }  # fmt: skip
 GPU = {
     "index", "uuid", "name", "utilization_percent", "memory_used_bytes", "memory_total_bytes",
@@ -51,6 +57,8 @@ def test_fields_are_those_of_the_contract() -> None:
     assert report["schema"] == 1
     (reported,) = report["nodes"]
     assert set(reported) == NODE
+    assert set(reported["host"]) == HOST
+    assert set(reported["host"]["missing"]) == HOST - {"disks", "missing"}
     assert set(reported["gpus"][0]) == GPU
     assert set(reported["gpus"][0]["processes"][0]) == PROCESS
     assert reported["via"] == ["jump-server"]
@@ -63,6 +71,7 @@ def test_a_node_without_a_sample_has_every_field() -> None:
     assert reported["state"] == "down"
     assert reported["gpus"] == []
     assert reported["source"] is reported["sampled_at"] is reported["error"] is None
+    assert reported["host"] is None
 
 
 def test_a_lost_gpu_says_so_for_every_figure() -> None:
@@ -71,6 +80,16 @@ def test_a_lost_gpu_says_so_for_every_figure() -> None:
     assert gpu["uuid"] == "GPU-3"
     assert set(gpu["missing"]) == GPU - NOT_FIGURES - {"uuid"}
     assert set(gpu["missing"].values()) == {lost}
+
+
+def test_the_machine_around_the_gpus_is_told_with_its_disks() -> None:
+    host = Host(
+        "gpu-01", cpu_percent=0.0, disks=(Disk("/", 5, 10),), missing={"load_1": "no /proc"}
+    )
+    told = report_node(node(Sample("nvml", 1.0, host=host)))["host"]
+    assert told["cpu_percent"] == 0.0
+    assert told["disks"] == [{"path": "/", "free_bytes": 5, "total_bytes": 10}]
+    assert told["missing"]["load_1"] == "no /proc"
 
 
 def test_the_reason_of_the_probe_is_kept_and_zero_is_a_figure() -> None:
