@@ -1,6 +1,7 @@
 """The fleet as scripts see it: the `--json` contract, schema 1.
 
-Every field is there even where it is null, and every null figure has its reason in `missing`. Times are seconds since the epoch, sizes are bytes.
+Every field is there even where it is null, and every null figure has its reason in `missing`.
+Times are seconds since the epoch, sizes are bytes.
 """
 
 from __future__ import annotations

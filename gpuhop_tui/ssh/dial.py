@@ -2,7 +2,8 @@
 
 The kernel repeats a lost SYN after 1, 3, 7, 15 s: on a network that comes back, one attempt alone
 would sit out the longest pause. So another attempt is begun every half second, and the first that
-answers wins. A network that answers, if only with a refusal, sees a single attempt.
+answers wins. A network that answers, if only with a refusal, sees a single attempt. Each attempt
+begins with another of the name's addresses, so that a broken IPv6 delays nobody (RFC 8305).
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ async def dial(host: str, port: int) -> socket.socket:
     """A connected, non-blocking socket. The caller limits the time. Raises OSError."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = deque(found)
     under_way: deque[asyncio.Task[socket.socket]] = deque()
     try:
         while True:
             if len(under_way) == AT_ONCE:
                 _drop(under_way.popleft())
-            under_way.append(asyncio.ensure_future(_connect(found)))
+            under_way.append(asyncio.ensure_future(_connect(tuple(addresses))))
+            addresses.rotate(-1)
             done, _ = await asyncio.wait(
                 under_way, timeout=AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
