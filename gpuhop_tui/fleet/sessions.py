@@ -12,6 +12,7 @@ from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.sessions import tmux_actions
 from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
 from gpuhop_tui.sessions.shell import RemoteShell
+from gpuhop_tui.sessions.tail import Tail
 from gpuhop_tui.sessions.tmux_actions import Created, NewSession
 from gpuhop_tui.sessions.watch import SessionWatch
 from gpuhop_tui.ssh.backoff import delay_seconds
@@ -72,6 +73,11 @@ class NodeSessions:
             await tmux_actions.dismiss(self._shell, session, pane)
         finally:
             self._watch.look_soon()
+
+    def tail(self, session: TmuxSession, pane: TmuxPane) -> Tail:
+        """A live view of a pane, to be started and closed by whoever shows it. With tmux 3.2 and
+        newer each one takes a session of the connection."""
+        return Tail(self._link, self._shell, session, pane)
 
     async def _run(self) -> None:
         failures = 0
