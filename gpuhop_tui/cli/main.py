@@ -82,6 +82,19 @@ def command_line() -> argparse.ArgumentParser:
     sessions.add_argument("nodes", nargs="*", metavar="NODE", help="only these (default: all)")
     sessions.add_argument("--json", action="store_true", help="print JSON instead of a table")
     _add_timeout(sessions)
+
+    hop = commands.add_parser(
+        "hop",
+        help="a shell on a node that is still there after a disconnect",
+        usage=f"{PROGRAM} hop [options] [NODE] [--session NAME] [-- CMD ...]",
+        description="A shell on a node, in a tmux session that outlives the link; ctrl+] opens "
+        "its menu. With a command, exits as the command did; 255 without a connection. Without "
+        "a node, goes back to what was open when the program was killed.",
+    )
+    _add_common(hop, again=True)
+    hop.add_argument("node", nargs="?", metavar="NODE")
+    hop.add_argument("--session", metavar="NAME", help="the tmux session (default: gpuhop)")
+    hop.add_argument("command_words", nargs="*", metavar="CMD", help="run this and not a shell")
     return parser
 
 
@@ -143,6 +156,10 @@ def _run(options: argparse.Namespace) -> int:
         from gpuhop_tui.cli.sessions import run_sessions
 
         return run_sessions(options)
+    if options.command == "hop":
+        from gpuhop_tui.cli.hop import run_hop_command
+
+        return run_hop_command(options)
     from gpuhop_tui.cli.dashboard import run_dashboard
 
     return run_dashboard(options)

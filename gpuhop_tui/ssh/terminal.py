@@ -56,6 +56,8 @@ class Terminal:
         self._full = False
         self._out: deque[memoryview] = deque()
         self._backlog = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,6 +79,10 @@ class Terminal:
             return os.tcgetpgrp(self._fd) == os.getpgrp()
         except OSError:
             return True  # not the controlling terminal: there is no job control on it
+
+    async def drained(self) -> None:
+        """Returns once the terminal has taken everything."""
+        await self._empty.wait()
 
     # Modes
 
@@ -157,12 +163,14 @@ class Terminal:
             return
         self._out.append(memoryview(data))
         self._backlog += len(data)
+        self._empty.clear()
         if not self._writing:
             self._flush()
 
     def _flush(self) -> None:
         if self._send():
             self._stop_writing()
+            self._empty.set()
         elif not self._writing:
             self._writing = True
             asyncio.get_running_loop().add_writer(self._fd, self._flush)
