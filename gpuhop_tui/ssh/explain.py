@@ -13,6 +13,8 @@ from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 _OPEN_PROHIBITED = 1
 _OPEN_CONNECT_FAILED = 2
 
+BEFORE_HANDSHAKE = ("", "TCP connection", "SSH banner")  # steps of a login
+
 
 def explain(exc: BaseException, hop: Hop, before: Hop | None, step: str) -> Problem:
     """The problem that `exc` is. `before` is the bastion through which `hop` was reached."""
@@ -28,7 +30,7 @@ def explain(exc: BaseException, hop: Hop, before: Hop | None, step: str) -> Prob
         case socket.gaierror():
             return _unresolved(hop, exc.strerror or str(exc))
         case OSError():
-            return _from_errno(exc, hop)
+            return _from_errno(exc, hop, step)
     return Problem(
         hop.name,
         ErrorKind.LOST,
@@ -123,24 +125,37 @@ def _disconnected(exc: asyncssh.DisconnectError, hop: Hop, step: str) -> Problem
             f"no common algorithm with {hop.address}: {reason}",
             "the server's OpenSSH is too old or restricted: ask its administrator to update it",
         )
-    if isinstance(exc, asyncssh.ConnectionLost) and step in ("", "TCP connection", "SSH banner"):
-        # sshd drops connections beyond MaxStartups before it says a word.
+    if step in BEFORE_HANDSHAKE and isinstance(exc, asyncssh.ConnectionLost):
+        return _closed_early(hop)
+    if step in BEFORE_HANDSHAKE:
         return Problem(
             hop.name,
-            ErrorKind.OVERLOADED,
-            f"{hop.address} closed the connection before the SSH handshake",
-            "its sshd is overloaded (MaxStartups), penalises this address, or is not an SSH "
-            "server; it is tried again by itself",
+            ErrorKind.REFUSED,
+            f"{hop.address} does not speak SSH 2.0 as it should: {reason}",
+            "check the port: another kind of server may listen there",
         )
     return lost(hop, reason or "closed by the server")
 
 
-def _from_errno(exc: OSError, hop: Hop) -> Problem:
+def _from_errno(exc: OSError, hop: Hop, step: str) -> Problem:
     if isinstance(exc, ConnectionRefusedError):
         return _refused(hop)
     if isinstance(exc, ConnectionResetError | BrokenPipeError):
+        if step in BEFORE_HANDSHAKE:
+            return _closed_early(hop)
         return lost(hop, exc.strerror or "connection reset")
     return _unreachable(hop, exc.strerror or str(exc), None)
+
+
+def _closed_early(hop: Hop) -> Problem:
+    # sshd drops connections beyond MaxStartups before it says a word.
+    return Problem(
+        hop.name,
+        ErrorKind.OVERLOADED,
+        f"{hop.address} closed the connection before the SSH handshake",
+        "its sshd is overloaded (MaxStartups), penalises this address, or is not an SSH "
+        "server; it is tried again by itself",
+    )
 
 
 def _refused(hop: Hop) -> Problem:

@@ -228,7 +228,7 @@ class _Attempt:
             if key is not None and (not self.known.trusted or accepted_meanwhile):
                 raise _UnknownHostKey(key) from None
             return _changed(hop, self.rejected_key, self.context.known_hosts, exc.reason)
-        greeted = self.step not in ("TCP connection", "SSH banner")
+        greeted = self.step not in explain.BEFORE_HANDSHAKE
         if self._relay is not None and not greeted and (said := self._relay.problem(hop)):
             return said
         if self._proxy is not None:
