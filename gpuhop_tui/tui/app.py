@@ -12,7 +12,6 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.worker import Worker, WorkerState
 
-from gpuhop_tui.fleet.state import FleetSource
 from gpuhop_tui.tui import keymap as keys
 from gpuhop_tui.tui.messages import (
     Asked,
@@ -22,15 +21,17 @@ from gpuhop_tui.tui.messages import (
     FleetOpened,
     Withdrawn,
 )
-from gpuhop_tui.tui.opening import FirstRun, Opened, OpenFleet
 from gpuhop_tui.tui.palette import use_colors
 from gpuhop_tui.tui.prompter import TuiPrompter
 from gpuhop_tui.tui.render.line import clean
-from gpuhop_tui.tui.screens.dashboard import DashboardScreen
-from gpuhop_tui.tui.screens.dialog import Dialog
+from gpuhop_tui.tui.screens.opening import OpeningScreen
 
 if TYPE_CHECKING:
     from textual.command import Provider
+
+    from gpuhop_tui.fleet.state import FleetSource
+    from gpuhop_tui.tui.opening import OpenFleet
+    from gpuhop_tui.tui.screens.dashboard import DashboardScreen
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +49,13 @@ def _fleet_commands() -> type[Provider]:
 class GpuhopApp(App[int]):
     """Shows one fleet.
 
-    `open_fleet` is awaited once the first frame is on screen. Its fleet is started, watched, and
-    stopped when the app ends. The app's result is the exit status: 0, or 2 where no fleet could be
-    opened.
+    The first frame waits for nothing: what is slow to import comes after it, the dashboard
+    included. Then `open_fleet` is awaited; its fleet is started, watched, and stopped when the app
+    ends. The app's result is the exit status: 0, or 2 where no fleet could be opened.
     """
 
     TITLE = "gpuhop"
     ENABLE_COMMAND_PALETTE = True
-    CSS_PATH = "screens/dashboard.tcss"  # Textual does not read a default screen's own
     COMMANDS: ClassVar = {_fleet_commands}
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("help", "palette", "quit")]
 
@@ -70,28 +70,30 @@ class GpuhopApp(App[int]):
         super().__init__()
         self.clock = clock
         self.source: FleetSource | None = None
+        self.dashboard: DashboardScreen | None = None  # None: before the second frame
         self._open_fleet = open_fleet
         self._prompter = TuiPrompter(self)
         self._failed = False
         self._use(theme, keymap)
 
-    def get_default_screen(self) -> DashboardScreen:
-        return DashboardScreen(self.clock)
+    def get_default_screen(self) -> OpeningScreen:
+        return OpeningScreen()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return use_colors(self.current_theme)
 
-    @property
-    def dashboard(self) -> DashboardScreen:
-        """The screen at the bottom of the stack."""
-        screen = self.screen_stack[0]
-        assert isinstance(screen, DashboardScreen)
-        return screen
-
     def on_mount(self) -> None:
-        self.call_after_refresh(self.open)
+        self.call_after_refresh(self._furnish)
 
     # Opening
+
+    async def _furnish(self) -> None:
+        """Lay the dashboard over the first frame, then open the fleet."""
+        from gpuhop_tui.tui.screens.dashboard import DashboardScreen
+
+        self.dashboard = DashboardScreen(self.clock)
+        await self.push_screen(self.dashboard)
+        self.open()
 
     def open(self) -> None:
         """Read the config and start the fleet, in the background."""
@@ -99,6 +101,8 @@ class GpuhopApp(App[int]):
         self._start_worker(self._open(), "open")
 
     async def _open(self) -> None:
+        from gpuhop_tui.tui.opening import FirstRun, Opened
+
         try:
             result = await self._open_fleet(self._prompter)
         except Exception as error:
@@ -162,7 +166,8 @@ class GpuhopApp(App[int]):
             await asyncio.sleep(SECONDS_BETWEEN_PAINTS)
 
     def on_fleet_changed(self, message: FleetChanged) -> None:
-        self.dashboard.show(message.state, self.source)
+        if self.dashboard is not None:
+            self.dashboard.show(message.state, self.source)
 
     def on_asked(self, message: Asked) -> None:
         answer = message.answer
@@ -176,8 +181,7 @@ class GpuhopApp(App[int]):
         self.push_screen(message.dialog, give)
 
     def on_withdrawn(self, message: Withdrawn) -> None:
-        if isinstance(message.dialog, Dialog):
-            message.dialog.withdraw()
+        message.dialog.withdraw()
 
     def action_help(self) -> None:
         from gpuhop_tui.tui.screens.help import HelpScreen

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
-from textual.screen import ModalScreen
 
-from gpuhop_tui.fleet.state import FleetState
-from gpuhop_tui.tui.opening import FirstRun, Opened
+if TYPE_CHECKING:
+    from gpuhop_tui.fleet.state import FleetState
+    from gpuhop_tui.tui.opening import FirstRun, Opened
+    from gpuhop_tui.tui.screens.dialog import Dialog
 
 
 class FleetOpened(Message):
@@ -49,7 +51,7 @@ class FleetChanged(Message):
 class Asked(Message):
     """A login wants an answer from the user: show the dialog and put its result into `answer`."""
 
-    def __init__(self, dialog: ModalScreen[object], answer: asyncio.Future[object]) -> None:
+    def __init__(self, dialog: Dialog[Any], answer: asyncio.Future[object]) -> None:
         super().__init__()
         self.dialog = dialog
         self.answer = answer
@@ -58,6 +60,6 @@ class Asked(Message):
 class Withdrawn(Message):
     """The login no longer wants the answer (the link was cut): take the dialog away."""
 
-    def __init__(self, dialog: ModalScreen[object]) -> None:
+    def __init__(self, dialog: Dialog[Any]) -> None:
         super().__init__()
         self.dialog = dialog

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from gpuhop_tui.fleet.state import FleetSource
-from gpuhop_tui.ssh.prompts import Prompter
+if TYPE_CHECKING:
+    from gpuhop_tui.fleet.state import FleetSource
+    from gpuhop_tui.ssh.prompts import Prompter
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Opened:
     keymap: Mapping[str, str] = field(default_factory=dict)  # ui.keymap
 
 
-OpenFleet = Callable[[Prompter], Awaitable[FleetSource | Opened | FirstRun]]
+OpenFleet: TypeAlias = "Callable[[Prompter], Awaitable[FleetSource | Opened | FirstRun]]"
 """Reads the config and builds the fleet, without starting it.
 
 It is awaited after the first paint: slow imports belong inside. What it raises is shown in full as

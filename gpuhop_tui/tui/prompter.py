@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from textual.app import App
-from textual.screen import ModalScreen
-
-from gpuhop_tui.ssh.prompts import (
-    ChallengeQuestion,
-    HostKeyAnswer,
-    HostKeyQuestion,
-    PassphraseQuestion,
-)
 from gpuhop_tui.tui.messages import Asked, Withdrawn
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from gpuhop_tui.ssh.prompts import (
+        ChallengeQuestion,
+        HostKeyAnswer,
+        HostKeyQuestion,
+        PassphraseQuestion,
+    )
+    from gpuhop_tui.tui.screens.dialog import Dialog
 
 
 class TuiPrompter:
     """A `Prompter` whose questions queue up: one dialog is shown at a time.
 
     It may be called from any task on the app's loop. A question whose task is cancelled is taken
-    away, whether it is shown or still waits.
+    away, whether it is shown or still waits. The dialogs are imported when they are needed.
     """
 
     def __init__(self, app: App[Any]) -> None:
@@ -29,6 +31,7 @@ class TuiPrompter:
         self._turn = asyncio.Lock()
 
     async def host_key(self, question: HostKeyQuestion) -> HostKeyAnswer:
+        from gpuhop_tui.ssh.prompts import HostKeyAnswer
         from gpuhop_tui.tui.screens.host_key import HostKeyDialog
 
         answer = await self._ask(HostKeyDialog(question))
@@ -48,7 +51,7 @@ class TuiPrompter:
         answer = await self._ask(ChallengeDialog(question))
         return answer if isinstance(answer, list) else None
 
-    async def _ask(self, dialog: ModalScreen[Any]) -> object:
+    async def _ask(self, dialog: Dialog[Any]) -> object:
         async with self._turn:
             answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
             self._app.post_message(Asked(dialog, answer))

@@ -116,11 +116,11 @@ async def test_questions_queue_and_can_be_taken_back() -> None:
         two = asyncio.create_task(prompter.passphrase(PASSPHRASE))
         three = asyncio.create_task(prompter.challenge(CHALLENGE))
         await until(pilot, lambda: shown(app, HostKeyDialog))
-        assert len(app.screen_stack) == 2
+        assert len(app.screen_stack) == 3
         two.cancel()  # while it waits for its turn
         one.cancel()  # while it is shown
         await until(pilot, lambda: shown(app, ChallengeDialog))
-        assert len(app.screen_stack) == 2
+        assert len(app.screen_stack) == 3
         await pilot.press(*"1", "enter", *"2", "enter")
         assert await three == ["1", "2"]
         await until(pilot, lambda: app.screen is dashboard)
@@ -135,10 +135,10 @@ async def test_a_question_that_is_taken_back_under_another_screen() -> None:
         task = asyncio.create_task(TuiPrompter(app).passphrase(PASSPHRASE))
         await until(pilot, lambda: shown(app, PassphraseDialog))
         app.action_help()
-        await until(pilot, lambda: len(app.screen_stack) == 3)
+        await until(pilot, lambda: len(app.screen_stack) == 4)
         task.cancel()
         await until(pilot, lambda: task.cancelled())
         await pilot.pause()
-        assert len(app.screen_stack) == 3
+        assert len(app.screen_stack) == 4
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is dashboard)

@@ -29,9 +29,9 @@ async def opened(pilot: Pilot[int]) -> DashboardScreen:
     """The dashboard, once it shows a state."""
     app = pilot.app
     assert isinstance(app, GpuhopApp)
-    await until(pilot, lambda: app.screen_stack and app.dashboard.is_mounted, "the dashboard")
-    await until(pilot, lambda: app.dashboard.state is not None, "the first state")
+    await until(pilot, lambda: app.dashboard and app.dashboard.state, "the first state")
     await pilot.pause()
+    assert app.dashboard is not None
     return app.dashboard
 
 

@@ -39,6 +39,7 @@ LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 class DashboardScreen(Screen[None]):
     """Shows the states it is given by `show`. It asks the source for history only."""
 
+    CSS_PATH = "dashboard.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "clear"),
         *bindings("tab-processes", "tab-history", "tab-node", "tab-log"),
@@ -88,12 +89,18 @@ class DashboardScreen(Screen[None]):
     def _fit(self, size: Size) -> None:
         """Choose the layout for this size, by classes that dashboard.tcss knows."""
         width, height = size
-        self.set_class(width >= 110, "-roomy")
-        self.set_class(width >= 160, "-wide")
-        self.set_class(height < 30, "-short")
-        self.set_class(height >= 36, "-tall")
         small = width < LEAST_WIDTH or height < LEAST_HEIGHT
-        self.set_class(small, "-too-small")
+        layout = {
+            "-roomy": width >= 110,
+            "-wide": width >= 160,
+            "-short": height < 30,
+            "-tall": height >= 36,
+            "-too-small": small,
+        }
+        if any(self.has_class(name) != wanted for name, wanted in layout.items()):
+            for name, wanted in layout.items():
+                self.set_class(wanted, name, update=False)
+            self.update_node_styles()
         if small:
             self.query_one("#too-small", Static).update(
                 f"gpuhop needs {LEAST_WIDTH}×{LEAST_HEIGHT} characters.\n"

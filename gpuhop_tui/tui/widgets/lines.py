@@ -15,6 +15,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from gpuhop_tui.tui.palette import tone_style
 from gpuhop_tui.tui.render.line import Line, Tone
 
 
@@ -24,27 +25,11 @@ class Lines(ScrollView, can_focus=False):
     Subclasses give `line_count` and `line_at`; or `set_lines` is called with all of them.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone.value}" for tone in Tone}
     DEFAULT_CSS = """
     Lines {
         scrollbar-size-vertical: 1;
         overflow-x: hidden;
         overflow-y: auto;
-        & > .tone--strong { text-style: bold; }
-        & > .tone--dim { color: $foreground 55%; }
-        & > .tone--old { color: $foreground 38%; }
-        & > .tone--track { color: $foreground 15%; }
-        & > .tone--good { color: $text-success; text-style: bold; }
-        & > .tone--warn { color: $text-warning; }
-        & > .tone--bad { color: $text-error; text-style: bold; }
-        & > .tone--info { color: $text-primary; }
-        & > .tone--idle { color: $use-idle; }
-        & > .tone--low { color: $use-low; }
-        & > .tone--mid { color: $use-mid; }
-        & > .tone--high { color: $use-high; }
-        & > .tone--memory { color: $primary-lighten-1; }
-        & > .tone--area { color: $success 18%; }
-        & > .tone--memory-area { color: $primary 28%; }
     }
     """
 
@@ -129,11 +114,8 @@ class Lines(ScrollView, can_focus=False):
     def _tone(self, tone: Tone) -> Style:
         style = self._tones.get(tone)
         if style is None:
-            name = f"tone--{tone.value}"
-            # The whole style has its colour blended with what is under it, the partial one not.
-            blended = Style.from_color(self.get_component_rich_style(name).color)
-            style = self.get_component_rich_style(name, partial=True) + blended
-            self._tones[tone] = style
+            background = self.background_colors[1]
+            style = self._tones[tone] = tone_style(tone, self.app.theme_variables, background)
         return style
 
     def notify_style_update(self) -> None:
