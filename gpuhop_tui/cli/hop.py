@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -20,6 +22,8 @@ from gpuhop_tui.ssh.prompts import HostKeyAnswer, HostKeyQuestion
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from asyncssh import SSHClientProcess, SSHReader
 
     from gpuhop_tui.config.hops import Route
     from gpuhop_tui.ssh.network import Network
@@ -110,8 +114,7 @@ async def _piped(options: argparse.Namespace, command: str) -> int:
         await link.wait_until(lambda link: link.is_up or link.status.problem is not None)
         try:
             async with link.process(command) as process:
-                await process.redirect(sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer)
-                await process.wait_closed()
+                await _pump(process)
                 if (status := process.exit_status) is not None and status >= 0:
                     return status
                 raise CommandError(f"the link to {options.node} was lost", EXIT_NO_LINK)
@@ -119,6 +122,38 @@ async def _piped(options: argparse.Namespace, command: str) -> int:
             raise CommandError([str(error), error.problem.advice], EXIT_NO_LINK) from None
         except asyncssh.Error as error:
             raise CommandError(str(error), EXIT_NO_LINK) from None
+
+
+async def _pump(process: SSHClientProcess[bytes]) -> None:
+    """Copies our standard streams to and from the process, until it has ended."""
+    loop = asyncio.get_running_loop()
+
+    async def copy(source: SSHReader[bytes], fd: int) -> None:
+        while data := await source.read(1 << 16):
+            await asyncio.to_thread(_write_all, fd, data)
+
+    async def send(data: bytes) -> None:
+        if data:
+            process.stdin.write(data)
+            await process.stdin.drain()
+        else:
+            process.stdin.write_eof()
+
+    def read_input() -> None:
+        with contextlib.suppress(OSError, RuntimeError):  # the process or the loop has ended
+            data = b"?"
+            while data:
+                data = os.read(0, 1 << 16)
+                asyncio.run_coroutine_threadsafe(send(data), loop).result()
+
+    threading.Thread(target=read_input, daemon=True).start()
+    await asyncio.gather(copy(process.stdout, 1), copy(process.stderr, 2))
+    await process.wait_closed()
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 @asynccontextmanager

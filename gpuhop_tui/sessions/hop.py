@@ -311,7 +311,8 @@ class _Hop:
         before, self._last = self._last, header
         was_away = self._away_since is not None
         self._away_since = self._stalled_since = None
-        self.view.start_afresh(clear=header.mode == "plain")
+        if was_away or header.mode == "plain":
+            self.view.start_afresh(clear=header.mode == "plain")
         self._say_once(before)
         if self._held:
             if was_away:
@@ -599,7 +600,9 @@ class _Hop:
         if self._question is not None:
             return self._question.text()
         if self._notice and asyncio.get_running_loop().time() < self._notice_until:
-            return self._notice
+            # Before tmux has taken its own screen, the cursor's place on the user's is not known.
+            is_ours = self.header.mode == "plain" or self.view.screen.is_alternate
+            return self._notice if is_ours else ""
         return ""
 
     async def _tick(self) -> None:

@@ -66,7 +66,8 @@ if [ -z "$1" ] && [ "$create" = 1 ]; then
  why=$(cd "$dir" 2>/dev/null; T start-server ";" "$@" new-session -d -s "$N" -x "$W" -y "$H"
  ${start:+"$start"} ";" set-option -q -t "$N" status off 2>&1 | tr -d "[:cntrl:];" |
  cut -c 1-200); set -- $(look); new=1; fi;
-if [ -z "$1" ]; then plain; fi; id=$1; made=$2;
+if [ -z "$1" ]; then if [ "$new" = 1 ] && [ -z "$why" ]; then say gone; exit 0; fi; plain; fi;
+id=$1; made=$2;
 if [ -n "$old" ] && T list-clients -F "#{client_pid}" 2>/dev/null | grep -qx "$old"; then
  kill -HUP "$old" 2>/dev/null; fi;
 set --; if [ "$rgb" = 1 ] && tmux -T RGB -V >/dev/null 2>&1; then set -- -T RGB; fi;

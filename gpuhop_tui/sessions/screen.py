@@ -431,10 +431,13 @@ class Screen:
     def modes_undone(self) -> bytes:
         """The terminal as programs expect it: every mode that was changed changed back."""
         changed = [n for n, on in self.modes.items() if on != (n in _ON_AT_FIRST)]
-        parts = [f"\x1b[?{n}{'h' if n in _ON_AT_FIRST else 'l'}" for n in changed]
-        parts.append(_NEUTRAL)
+        parts = [f"\x1b[?{n}{'h' if n in _ON_AT_FIRST else 'l'}" for n in changed if n != 6]
+        # Taking margins away moves the cursor. Leaving the alternate screen puts it where it was
+        # on the main one; there, it is to stay where it is.
         if self.is_alternate:
-            parts.append("\x1b[?1049l")
+            parts += [_NEUTRAL, "\x1b[?1049l"]
+        else:
+            parts += ["\x1b7", _NEUTRAL, "\x1b8"]
         parts.append("\x1b>\x1b[0m\x1b[?25h")
         return "".join(parts).encode()
 
