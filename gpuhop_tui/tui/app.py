@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.text import Text
 from textual.app import App
 from textual.binding import BindingType
 from textual.worker import Worker, WorkerState
@@ -200,6 +201,15 @@ class GpuhopApp(App[int]):
             await asyncio.wait_for(self.source.stop(), SECONDS_TO_STOP)
         except Exception as error:
             log.warning("the fleet did not stop cleanly", exc_info=error)
+
+    def _fatal_error(self) -> None:
+        """A mistake of ours. Textual would print a traceback with every local, passphrases too."""
+        error = self._exception
+        log.critical("the dashboard failed", exc_info=error)
+        self.panic(
+            Text(clean(f"gpuhop-tui stopped on a mistake of its own: {error!r}")),
+            Text("Please report it; --log-file PATH keeps the details."),
+        )
 
     # Workers
 

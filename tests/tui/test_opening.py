@@ -207,6 +207,28 @@ async def test_a_worker_that_fails_does_not_take_the_app_along() -> None:
         assert app.is_running
 
 
+async def test_a_mistake_of_ours_shows_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "hunter2"
+    app, _ = app_on(fleet_state())
+
+    async def run_into_it() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            dashboard = await opened(pilot)
+            monkeypatch.setattr(dashboard.fleet_tree, "line_at", lambda y: len(secret) / 0)
+            dashboard.fleet_tree.refresh()
+            await until(pilot, lambda: app.return_code)
+
+    with pytest.raises(ZeroDivisionError):
+        await run_into_it()
+    assert app.return_code == 1
+    said = capsys.readouterr().err
+    assert "stopped on a mistake of its own: ZeroDivisionError" in said
+    assert "Traceback" not in said
+    assert secret not in said
+
+
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])
 async def test_quitting_while_the_fleet_opens(key: str) -> None:
     entered, cancelled = asyncio.Event(), asyncio.Event()

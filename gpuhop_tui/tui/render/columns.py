@@ -8,16 +8,21 @@ from dataclasses import dataclass, replace
 from gpuhop_tui.tui.render.line import Align, Line, Span, Tone, fit, fit_line
 
 GAP = 2
+LUXURY = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. The highest `rank` is dropped first; `grow` is its share of spare room."""
+    """One column. The highest `rank` is dropped first; `grow` is its share of spare room.
+
+    Columns of rank `LUXURY` and above are dropped already where others lack their `comfort`.
+    """
 
     key: str
     title: str
     width: int  # the least that is useful
     rank: int = 0  # 0: never dropped
+    comfort: int = 0  # a width that is good to have; 0: the least is
     grow: int = 0
     most: int = 1000  # never grows wider
     align: Align = "left"
@@ -26,9 +31,10 @@ class Column:
 def choose(columns: Sequence[Column], width: int) -> tuple[Column, ...]:
     """Those columns that fit into `width` cells, widened into the room that is left."""
     chosen = list(columns)
-    while len(chosen) > 1 and _width(chosen) > width:
+    while len(chosen) > 1:
         least = max(chosen, key=lambda column: column.rank)
-        if least.rank == 0:
+        wanted = _comfort(chosen) if least.rank >= LUXURY else _width(chosen)
+        if least.rank == 0 or wanted <= width:
             break
         chosen.remove(least)
     return tuple(_widen(chosen, width - _width(chosen)))
@@ -36,6 +42,10 @@ def choose(columns: Sequence[Column], width: int) -> tuple[Column, ...]:
 
 def _width(columns: Sequence[Column]) -> int:
     return sum(column.width for column in columns) + GAP * (len(columns) - 1)
+
+
+def _comfort(columns: Sequence[Column]) -> int:
+    return _width(columns) + sum(max(0, column.comfort - column.width) for column in columns)
 
 
 def _widen(columns: list[Column], spare: int) -> list[Column]:

@@ -14,7 +14,7 @@ _LABEL = 18
 def gpu_details(gpu: Gpu, width: int) -> list[Line]:
     """One line a figure; what is missing carries its reason."""
     if gpu.lost is not None:
-        head = [_line("state", f"× lost: {clean(gpu.lost)}", Tone.BAD)]
+        head = [_line("lost", f"× {clean(gpu.lost)}", Tone.BAD)]
         return head + [_line(name, text) for name, text in _identity(gpu) if text]
     lines = []
     for field, text in _figures(gpu):

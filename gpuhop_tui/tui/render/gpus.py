@@ -18,8 +18,8 @@ from gpuhop_tui.tui.render.units import MISSING, figure, gib, plural
 COLUMNS: tuple[Column, ...] = (
     Column("index", "#", 2, align="right"),
     Column("name", "GPU", 16, rank=3),
-    Column("util", "UTIL", 10, grow=3, most=30),
-    Column("memory", "MEMORY", 13, grow=3, most=34),
+    Column("util", "UTIL", 10, comfort=16, grow=3, most=30),
+    Column("memory", "MEMORY", 13, comfort=20, grow=3, most=34),
     Column("temp", "TEMP", 4, rank=1, align="right"),
     Column("power", "POWER", 9, rank=4, align="right"),
     Column("users", "USERS", 8, rank=2, grow=1, most=18),
@@ -113,8 +113,9 @@ def _lost_line(gpu: Gpu, columns: Sequence[Column], width: int) -> Line:
             break
         text = str(gpu.index) if column.key == "index" else short_name(clean(gpu.name or MISSING))
         start += [Span(fit(text, column.width, column.align), Tone.DIM), Span(" " * GAP)]
-    room = width - width_of(start)
-    return (*start, Span(fit(f"× lost: {clean(gpu.lost or '')}", room), Tone.BAD))
+    reason = clean(gpu.lost or "")
+    words = reason if "lost" in reason.lower() else f"lost: {reason}"
+    return (*start, Span(fit(f"× {words}", width - width_of(start)), Tone.BAD))
 
 
 def _instance_line(instance: MigInstance, branch: str, columns: Sequence[Column]) -> Line:

@@ -141,8 +141,12 @@ class DashboardScreen(Screen[None]):
 
     # The right side
 
-    @on(Lines.Resized)
     @on(TabBar.Chosen)
+    def _chose_tab(self) -> None:
+        self.pane.scroll_home(animate=False)
+        self.show_selected()
+
+    @on(Lines.Resized)
     def show_selected(self) -> None:
         """Lay out the selected node or bastion; what is the same as before is not drawn again."""
         selected = self.selected

@@ -122,6 +122,13 @@ def test_the_least_important_column_goes_first() -> None:
     assert [c.key for c in choose(COLUMNS, 1)] == ["a"]
 
 
+def test_luxury_goes_before_comfort() -> None:
+    columns = (*COLUMNS[:2], Column("d", "D", 4, rank=5), Column("e", "E", 4, comfort=8, grow=1))
+    assert [c.key for c in choose(columns, 26)] == ["a", "b", "d", "e"]
+    assert [c.key for c in choose(columns, 25)] == ["a", "b", "e"]
+    assert [c.key for c in choose(columns, 16)] == ["a", "b", "e"]
+
+
 @given(st.integers(16, 100))
 def test_columns_fill_the_width(width: int) -> None:
     columns = choose(COLUMNS, width)
