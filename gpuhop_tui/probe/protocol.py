@@ -53,8 +53,7 @@ class Lines:
 
     def __init__(self, longest: int = LONGEST_LINE) -> None:
         self._longest = longest
-        self._parts: list[bytes] = []
-        self._held = 0
+        self._held = bytearray()  # the beginning of a line that has not ended
         self._skipping = False
         self.too_long = 0  # lines thrown away
 
@@ -65,24 +64,23 @@ class Lines:
         for end in ends:
             self._hold(end)
             if not self._skipping:
-                lines.append(b"".join(self._parts))
+                lines.append(bytes(self._held))
             self._clear()
         self._hold(rest)
         return lines
 
     def _hold(self, part: bytes) -> None:
-        if self._skipping or not part:
+        if self._skipping:
             return
-        if self._held + len(part) > self._longest:
+        if len(self._held) + len(part) > self._longest:
             self.too_long += 1
             self._clear()
             self._skipping = True
         else:
-            self._parts.append(part)
-            self._held += len(part)
+            self._held += part
 
     def _clear(self) -> None:
-        self._parts, self._held, self._skipping = [], 0, False
+        self._held, self._skipping = bytearray(), False
 
 
 def parse_line(line: bytes) -> Json | None:
@@ -136,18 +134,21 @@ class Follower:
         sequence = message.get("seq")
         if type(sequence) is not int:
             raise OutOfStepError
-        if isinstance(message.get("full"), dict):
-            self._patched = 0
-            self.document = merge({}, message["full"])
-        else:
-            self._patched += size
-            in_step = sequence == self._sequence + 1 and self._patched <= FULL_AFTER
-            patch = message.get("patch")
-            if self.document is None or not in_step or not isinstance(patch, dict):
-                raise OutOfStepError
-            try:
-                self.document = merge(self.document, patch)
-            except RecursionError as error:
-                raise OutOfStepError from error
-        self._sequence = sequence
-        return self.document
+        try:
+            if isinstance(message.get("full"), dict):
+                document = merge({}, message["full"])
+                self._patched = 0
+            else:
+                document = self._patch(message.get("patch"), sequence, size)
+        except RecursionError:
+            raise OutOfStepError from None
+        self.document, self._sequence = document, sequence
+        return document
+
+    def _patch(self, patch: Any, sequence: int, size: int) -> Json:
+        self._patched += size
+        in_step = sequence == self._sequence + 1 and self._patched <= FULL_AFTER
+        if self.document is None or not in_step or not isinstance(patch, dict):
+            raise OutOfStepError
+        patched: Json = merge(self.document, patch)
+        return patched

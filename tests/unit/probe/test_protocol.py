@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -84,8 +85,20 @@ def test_an_endless_line_is_thrown_away_as_it_comes_and_the_next_is_read() -> No
     lines = Lines(longest=10)
     assert lines.feed(b"x" * 8) == []
     assert lines.feed(b"x" * 8) == []
-    assert lines._held == 0
     assert lines.feed(b"xxx\nshort\n") == [b"short"]
+    assert lines.too_long == 1
+
+
+def test_a_line_that_comes_byte_by_byte_costs_no_more_than_its_length() -> None:
+    lines = Lines(longest=50_000)
+    tracemalloc.start()
+    try:
+        for _ in range(50_001):
+            lines.feed(b"x")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 150_000
     assert lines.too_long == 1
 
 
@@ -142,6 +155,18 @@ def test_a_patch_that_makes_no_sense(message: Any) -> None:
     with pytest.raises(OutOfStepError):
         follower.follow(message, 10)
     assert follower.document == {"a": 1}
+
+
+@pytest.mark.parametrize("kind", ["full", "patch"])
+def test_a_document_that_is_nested_too_deeply_to_merge(kind: str) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    follower = Follower()
+    follower.follow({"seq": 1, "full": {"b": 1}}, 10)
+    with pytest.raises(OutOfStepError):
+        follower.follow({"seq": 2, kind: deep}, 10)
+    assert follower.document == {"b": 1}
 
 
 def test_patches_cannot_grow_the_document_for_ever() -> None:
