@@ -23,7 +23,8 @@ def run_dashboard(options: argparse.Namespace) -> int:
     from gpuhop_tui.tui.app import GpuhopApp
 
     opener = Opener(open_demo if options.demo else open_configured(options.config))
-    status = GpuhopApp(opener.open).run()
+    app = GpuhopApp(opener.open)
+    status = app.run() or app.return_code  # no result: the app failed, and has said so
     if status and opener.failure is not None:  # what the screen said stays to be read and copied
         raise CommandError(str(opener.failure).splitlines(), status)
     return status or 0
