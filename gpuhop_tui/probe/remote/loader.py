@@ -90,10 +90,11 @@ def is_sound(folder: str, digest: str) -> bool:
 def receive(digest: str) -> Sources:
     """Asks for the sources and reads them: a line `payload LENGTH`, then that many bytes."""
     say({"need": digest})
-    data = b""
-    while b"\n" not in data:
-        data += read_some()
-    line, data = data.split(b"\n", 1)
+    line = data = b""
+    while not line.startswith(b"payload "):  # what else is said is meant for a running probe
+        while b"\n" not in data:
+            data += read_some()
+        line, data = data.split(b"\n", 1)
     length = int(line.split()[1])
     while len(data) < length:
         data += read_some()
