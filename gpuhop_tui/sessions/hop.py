@@ -24,6 +24,7 @@ from gpuhop_tui.sessions import hop_memory, menu
 from gpuhop_tui.sessions.agent_socket import stable_agent_socket
 from gpuhop_tui.sessions.hop_keys import HeldKeys, MenuKeyFinder, SentKeys, first_key, parted
 from gpuhop_tui.sessions.hop_script import (
+    GO,
     Finish,
     Header,
     HeaderReader,
@@ -253,6 +254,7 @@ class _Hop:
             if not again and self.link.is_up:
                 return self._leave_with(_failed(error.problem))
             end = SessionEnd()
+        _log.info("%s: the session ended: %s, %s", self.node, end, self.header)
         if end.lost:
             self._lost()
         elif self.header.mode == "gone":
@@ -268,14 +270,13 @@ class _Hop:
         self.header = Header()
         self._attached_at = asyncio.get_running_loop().time()
 
-        def output(data: bytes) -> None:
-            if reader.header is not None:
-                self._output(data)
-                return
-            rest = reader.feed(data)
-            if reader.header is not None:
-                self._began(reader.header)
-            self._output(rest)
+        def output(shell: RemoteTerminal, data: bytes) -> None:
+            awaited = reader.header is None
+            data = reader.feed(data)
+            if awaited and reader.header is not None:
+                self._shell = shell  # output may come before the session is handed over
+                self._began(shell, reader.header)
+            self._output(data)
 
         command = attach_command(
             self.target,
@@ -303,11 +304,13 @@ class _Hop:
                 confirming.cancel()
                 self.terminal.pause_input(False)
 
-    def _began(self, header: Header) -> None:
+    def _began(self, shell: RemoteTerminal, header: Header) -> None:
         """The header has come: from here on the session's own output follows."""
         self.header = header
         if header.mode == "gone":
             return
+        if header.mode == "tmux":
+            shell.write(GO)
         before, self._last = self._last, header
         was_away = self._away_since is not None
         self._away_since = self._stalled_since = None
@@ -609,9 +612,9 @@ class _Hop:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            quiet = self._shell is None or self.header.mode or self._heard_at < self._attached_at
-            if not quiet and loop.time() - self._attached_at > HEADER_SECONDS:
-                self._began(Header(mode="plain"))  # a forced command: no shell of ours
+            heard = self._heard_at > self._attached_at and not self.header.mode
+            if self._shell and heard and loop.time() - self._attached_at > HEADER_SECONDS:
+                self._began(self._shell, Header(mode="plain"))  # a forced command: not our shell
             self._watch_for_stall()
             self._refresh()
 

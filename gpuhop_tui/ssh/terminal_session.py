@@ -30,7 +30,7 @@ class SessionEnd:
 class RemoteTerminal(asyncssh.SSHClientSession[bytes]):
     """The near end of a PTY. `ended` is done when the program or the connection has ended."""
 
-    def __init__(self, on_output: Callable[[bytes], None]) -> None:
+    def __init__(self, on_output: Callable[[RemoteTerminal, bytes], None]) -> None:
         self.ended: asyncio.Future[SessionEnd] = asyncio.get_running_loop().create_future()
         self.on_pause: Callable[[bool], None] = lambda _paused: None
         self._on_output = on_output
@@ -68,7 +68,7 @@ class RemoteTerminal(asyncssh.SSHClientSession[bytes]):
         self._channel = chan
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        self._on_output(data)
+        self._on_output(self, data)
 
     def pause_writing(self) -> None:
         self.on_pause(True)
@@ -95,7 +95,7 @@ async def remote_terminal(
     link: Link,
     command: str,
     *,
-    on_output: Callable[[bytes], None],
+    on_output: Callable[[RemoteTerminal, bytes], None],
     term: str,
     size: tuple[int, int],
     env: Mapping[str, str],
