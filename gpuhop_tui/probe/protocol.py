@@ -136,7 +136,7 @@ class Follower:
             raise OutOfStepError
         try:
             if isinstance(message.get("full"), dict):
-                document = merge({}, message["full"])
+                document: Json = merge({}, message["full"])
                 self._patched = 0
             else:
                 document = self._patch(message.get("patch"), sequence, size)

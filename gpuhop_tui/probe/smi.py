@@ -12,7 +12,9 @@ import re
 from typing import Any
 
 from gpuhop_tui.probe.clean import clean
+from gpuhop_tui.probe.remote import throttle
 from gpuhop_tui.probe.sample import Gpu, Host, Process, Sample
+from gpuhop_tui.probe.validate import HOST_FIGURES, MAX_PID, NONSENSE, figure
 from gpuhop_tui.problem import ErrorKind, Problem
 
 BASIC_FIELDS = (
@@ -41,6 +43,9 @@ GPU_FIELDS = (
 
 APP_FIELDS = ("gpu_uuid", "pid", "used_memory", "process_name")
 
+MAX_APPS = 4096
+"""Processes listed between two sweeps; more are left out."""
+
 NOT_IN_SMI = "not in this nvidia-smi"
 NO_PYTHON = "there is no Python 3.6 or newer on the node"
 
@@ -59,32 +64,20 @@ _BLANKS = {
 }
 _LOST = ("[GPU is lost]", "GPU is lost")
 
-# our name: (field of nvidia-smi, what one unit of it is in ours)
-_FIGURES: dict[str, tuple[str, int]] = {
+# our name: (field of nvidia-smi, what one unit of it is in ours; None: a fraction counts)
+_FIGURES: dict[str, tuple[str, int | None]] = {
     "utilization_percent": ("utilization.gpu", 1),
     "memory_used_bytes": ("memory.used", _MIB),
     "memory_total_bytes": ("memory.total", _MIB),
     "temperature_celsius": ("temperature.gpu", 1),
-    "power_watts": ("power.draw", 1),
-    "power_limit_watts": ("enforced.power.limit", 1),
+    "power_watts": ("power.draw", None),
+    "power_limit_watts": ("enforced.power.limit", None),
     "fan_percent": ("fan.speed", 1),
     "sm_clock_mhz": ("clocks.sm", 1),
     "ecc_uncorrected": ("ecc.errors.uncorrected.volatile.total", 1),
 }
 
-# The bits of nvmlClocksEventReasons (nvml.h) as words; an idle GPU is not throttled.
-THROTTLE_WORDS = {
-    0x2: "application clocks",
-    0x4: "power cap",
-    0x8: "hardware slowdown",
-    0x10: "sync boost",
-    0x20: "thermal (software)",
-    0x40: "thermal (hardware)",
-    0x80: "power brake",
-    0x100: "display clocks",
-    0x200: "board limit",
-    0x400: "reliability",
-}
+Apps = dict[tuple[str, int], Process]  # by the UUID of the GPU and the process id
 
 
 class SmiReader:
@@ -93,8 +86,8 @@ class SmiReader:
     def __init__(self, hop: str) -> None:
         self._hop = hop
         self._sweep: dict[int, dict[str, str]] = {}
-        self._apps: dict[str, dict[int, Process]] = {}  # of the sweep before, by UUID
-        self._new_apps: dict[str, dict[int, Process]] = {}
+        self._apps: Apps = {}  # listed before the last sweep
+        self._new_apps: Apps = {}  # listed since
         self._errors: list[str] = []
         self.ignored = 0  # lines that are none of these
 
@@ -128,55 +121,54 @@ class SmiReader:
         if len(self._sweep) < int(fields["count"]):
             return None
         sweep, self._sweep = self._sweep, {}
+        # The loops are not in step: between two sweeps there may be no list of processes.
+        listed = self._apps | self._new_apps
         self._apps, self._new_apps = self._new_apps, {}
-        gpus = tuple(self._gpu(each, sweep[each]) for each in sorted(sweep))
+        gpus = tuple(_gpu(each, sweep[each], listed) for each in sorted(sweep))
         return Sample("nvidia-smi", at, clean(fields["driver_version"], 64), None, gpus, no_host())
 
     def _app_row(self, row: list[str]) -> None:
         pid = int(row[1]) if len(row[1]) < 9 else 0
-        if pid:
-            memory = _number(row[2])
-            self._new_apps.setdefault(row[0], {})[pid] = Process(
+        if 0 < pid <= MAX_PID and len(self._new_apps) < MAX_APPS:
+            self._new_apps[row[0], pid] = Process(
                 pid=pid,
                 user=None,
                 command=clean(", ".join(row[3:])),
-                memory_bytes=None if memory is None else int(memory) * _MIB,
+                memory_bytes=figure("memory_used_bytes", _number(row[2], _MIB)),
                 started_at=None,
             )
-
-    def _gpu(self, index: int, fields: dict[str, str]) -> Gpu:
-        uuid, name = clean(fields["uuid"], 96), clean(fields["name"], 128)
-        if any(value in _LOST for value in fields.values()):
-            lost = "GPU is lost (fallen off the bus)"
-            uuid = uuid if uuid and _UUID.fullmatch(uuid) else None
-            name = None if name in _LOST else name
-            missing = dict.fromkeys((*_FIGURES, "throttle_reasons"), lost)
-            missing |= {each: lost for each, known in (("uuid", uuid), ("name", name)) if not known}
-            return Gpu(index, uuid, name, missing=missing, lost=lost)
-        figures: dict[str, Any] = {}
-        missing = {}
-        for ours, (theirs, unit) in _FIGURES.items():
-            number = _number(fields.get(theirs, ""))
-            if number is None:
-                missing[ours] = _reason(fields.get(theirs))
-                figures[ours] = None
-            else:
-                figures[ours] = number if ours.startswith("power") else int(number) * unit
-        figures["throttle_reasons"] = throttle_words(fields.get("clocks_throttle_reasons.active"))
-        if figures["throttle_reasons"] is None:
-            missing["throttle_reasons"] = _reason(fields.get("clocks_throttle_reasons.active"))
-        if fields.get("mig.mode.current") == "Enabled":
-            missing["mig"] = NO_PYTHON
-            if figures["utilization_percent"] is None:
-                missing["utilization_percent"] = "MIG is on"
-        apps = self._apps.get(uuid or "", {})
-        processes = tuple(apps[pid] for pid in sorted(apps))
-        return Gpu(index, uuid, name, **figures, missing=missing, processes=processes)
 
     def _failed(self, errors: list[str], status: bytes, at: float) -> Sample:
         text = " ".join(filter(None, errors))
         problem = smi_problem(text, status.decode("ascii", "replace")[:8], self._hop)
         return Sample("nvidia-smi", at, host=no_host(), problem=problem)
+
+
+def _gpu(index: int, fields: dict[str, str], apps: Apps) -> Gpu:
+    uuid, name = clean(fields["uuid"], 96), clean(fields["name"], 128)
+    if any(value in _LOST for value in fields.values()):
+        lost = "GPU is lost (fallen off the bus)"
+        uuid = uuid if uuid and _UUID.fullmatch(uuid) else None
+        name = None if name in _LOST else name
+        missing = dict.fromkeys((*_FIGURES, "throttle_reasons"), lost)
+        missing |= {each: lost for each, known in (("uuid", uuid), ("name", name)) if not known}
+        return Gpu(index, uuid, name, missing=missing, lost=lost)
+    figures: dict[str, Any] = {}
+    missing = {}
+    for ours, (theirs, unit) in _FIGURES.items():
+        number = _number(fields.get(theirs, ""), unit)
+        figures[ours] = figure(ours, number)
+        if figures[ours] is None:
+            missing[ours] = NONSENSE if number is not None else _reason(fields.get(theirs))
+    figures["throttle_reasons"] = throttle_words(fields.get("clocks_throttle_reasons.active"))
+    if figures["throttle_reasons"] is None:
+        missing["throttle_reasons"] = _reason(fields.get("clocks_throttle_reasons.active"))
+    if fields.get("mig.mode.current") == "Enabled":
+        missing["mig"] = NO_PYTHON
+        if figures["utilization_percent"] is None:
+            missing["utilization_percent"] = "MIG is on"
+    processes = tuple(apps[key] for key in sorted(apps) if key[0] == uuid)
+    return Gpu(index, uuid, name, **figures, missing=missing, processes=processes)
 
 
 def smi_problem(text: str, status: str, hop: str) -> Problem | None:
@@ -212,24 +204,12 @@ def throttle_words(mask: str | None) -> tuple[str, ...] | None:
     """`clocks_throttle_reasons.active`, a hexadecimal mask, in words; None if it is none."""
     if not mask or not re.fullmatch(r"0x[0-9a-fA-F]{1,16}", mask):
         return None
-    bits = int(mask, 16)
-    words = [word for bit, word in THROTTLE_WORDS.items() if bits & bit]
-    return tuple(words)
+    return tuple(throttle.throttle_words(int(mask, 16)))
 
 
 def no_host() -> Host:
     """Nothing is known of the machine, and why."""
-    names = (
-        "hostname",
-        "boot_time",
-        "cpu_count",
-        "cpu_percent",
-        "memory_used_bytes",
-        "memory_total_bytes",
-        "load_1",
-        "disks",
-    )
-    return Host(missing=dict.fromkeys(names, NO_PYTHON))
+    return Host(missing=dict.fromkeys((*HOST_FIGURES, "disks"), NO_PYTHON))
 
 
 def _split(line: bytes) -> list[str]:
@@ -242,10 +222,11 @@ def _split(line: bytes) -> list[str]:
         return []
 
 
-def _number(text: str) -> float | None:
+def _number(text: str, unit: int | None) -> float | None:
+    """A figure as nvidia-smi prints it, in whole `unit`s where there is one."""
     if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", text):
         return None
-    return float(text)
+    return float(text) if unit is None else int(float(text)) * unit
 
 
 def _reason(text: str | None) -> str:

@@ -57,7 +57,7 @@ _GPU_FIGURES = (
     "ecc_uncorrected",
 )
 _INSTANCE_FIGURES = ("uuid", "name", "memory_used_bytes", "memory_total_bytes")
-_HOST_FIGURES = (
+HOST_FIGURES = (
     "hostname",
     "boot_time",
     "cpu_count",
@@ -164,7 +164,7 @@ def _instance(index: int, instance: Json, details: Json) -> MigInstance:
 
 
 def _host(host: Json) -> Host:
-    figures, missing = _figures(host, _HOST_FIGURES)
+    figures, missing = _figures(host, HOST_FIGURES)
     disks = []
     for path, sizes in list(_dict(host.get("disks")).items())[:MAX_LIST]:
         name = clean(path, 255)
@@ -184,14 +184,15 @@ def _figures(owner: Json, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[
     reasons = _dict(owner.get("missing"))
     for name in names:
         given = owner.get(name)
-        figures[name] = None if given is None else _figure(name, given)
+        figures[name] = None if given is None else figure(name, given)
         if figures[name] is None:
             reason = NONSENSE if given is not None else clean(reasons.get(name), 200)
             missing[name] = reason or NOT_SENT
     return figures, missing
 
 
-def _figure(name: str, value: Any) -> Any:
+def figure(name: str, value: Any) -> Any:
+    """`value` where it can be the figure `name`, else None."""
     if name in _INTEGERS:
         return _integer(value, *_INTEGERS[name])
     if name in _NUMBERS:

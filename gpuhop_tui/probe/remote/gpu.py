@@ -8,23 +8,10 @@ import pynvml
 from .errors import GpuLost, NotAvailable, first_of
 from .running import MAX_PID, exists, running
 from .text import visible
+from .throttle import throttle_words
 
 MIB = 1 << 20
 MIG_IS_ON = "MIG is on"
-
-# nvmlClocksEventReasons as words. Idle (0x1) is not throttling.
-THROTTLE_WORDS = (
-    (0x2, "application clocks"),
-    (0x4, "power cap"),
-    (0x8, "hardware slowdown"),
-    (0x10, "sync boost"),
-    (0x20, "thermal (software)"),
-    (0x40, "thermal (hardware)"),
-    (0x80, "power brake"),
-    (0x100, "display clocks"),
-    (0x200, "board limit"),
-    (0x400, "reliability"),
-)
 
 
 class GpuReader:
@@ -85,13 +72,6 @@ class GpuReader:
                 continue  # there is no instance at this index
             instances[str(index)] = _instance(instance)
         return instances
-
-
-def throttle_words(bits: int) -> List[str]:
-    """Why the clocks are held down, in words; empty where they are not."""
-    found = [word for bit, word in THROTTLE_WORDS if bits & bit]
-    unknown = bits & ~sum(bit for bit, _ in THROTTLE_WORDS) & ~0x1
-    return found + (["reason 0x%x" % unknown] if unknown else [])
 
 
 def _figures(handle: Any) -> List[Tuple[str, List[Callable[[], Any]]]]:

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from gpuhop_tui.probe.remote import loader, procfs, simulated
 from gpuhop_tui.probe.remote.delta import merge_patch
-from gpuhop_tui.probe.remote.gpu import throttle_words
 from gpuhop_tui.probe.remote.main import next_deadline
 from gpuhop_tui.probe.remote.running import NOT_KNOWN, parse
 from gpuhop_tui.probe.remote.text import visible
+from gpuhop_tui.probe.remote.throttle import throttle_words
 from gpuhop_tui.probe.remote.workers import Bell, Worker, wait_for
 
 REMOTE = Path(loader.__file__).parent

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuhop_tui.probe.sample import Sample
-from gpuhop_tui.probe.smi import NO_PYTHON, NOT_IN_SMI, SmiReader, throttle_words
+from gpuhop_tui.probe.smi import MAX_APPS, NO_PYTHON, NOT_IN_SMI, SmiReader, throttle_words
+from gpuhop_tui.probe.validate import NONSENSE
 from gpuhop_tui.problem import ErrorKind
 
 FIRST = (
@@ -52,6 +53,48 @@ def test_processes_join_the_next_sweep() -> None:
     assert (process.pid, process.memory_bytes) == (4711, 54000 << 20)
     assert process.command == "/usr/bin/python3, odd"
     assert sample.gpus[1].processes[0].memory_bytes is None
+
+
+def test_processes_that_come_late_stay_listed_for_one_more_sweep() -> None:
+    """The two loops are not in step: between two sweeps there may be no list of processes."""
+    samples = read(b"GPU-aa, 4711, 54000, python", FIRST, SECOND, FIRST, SECOND, FIRST, SECOND)
+    assert [len(sample.gpus[0].processes) for sample in samples] == [1, 1, 0]
+
+
+def test_processes_without_a_sweep_cannot_pile_up() -> None:
+    reader = SmiReader("gpu-01")
+    for pid in range(1, 3 * MAX_APPS):
+        reader.feed(b"GPU-%d, %d, 10, python" % (pid % 7, pid), 0.0)
+    reader.feed(FIRST.replace(b"GPU-aa", b"GPU-0"), 0.0)
+    sample = reader.feed(SECOND.replace(b"GPU-bb", b"GPU-1"), 0.0)
+    assert sample is not None
+    assert 0 < sum(len(gpu.processes) for gpu in sample.gpus) <= MAX_APPS
+
+
+def test_a_process_id_that_cannot_be_is_ignored() -> None:
+    (sample,) = read(b"GPU-aa, 99999999, 10, python", b"GPU-aa, 0, 10, python", FIRST, SECOND)
+    assert sample.gpus[0].processes == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "nonsense", "figure"),
+    [
+        (b" 83,", b" 5000,", "utilization_percent"),
+        (b" 55296,", b" -10,", "memory_used_bytes"),
+        (b" 81920,", b" 999999999999999,", "memory_total_bytes"),
+        (b" 61,", b" 100000,", "temperature_celsius"),
+        (b" 312.45,", b" -1.0,", "power_watts"),
+    ],
+)
+def test_figures_that_cannot_be_are_left_out(said: bytes, nonsense: bytes, figure: str) -> None:
+    (sample,) = read(FIRST.replace(said, nonsense), SECOND)
+    assert getattr(sample.gpus[0], figure) is None
+    assert sample.gpus[0].missing[figure] == NONSENSE
+
+
+def test_memory_of_a_process_that_cannot_be_is_left_out() -> None:
+    (sample,) = read(b"GPU-aa, 12, -7, python", FIRST, SECOND)
+    assert sample.gpus[0].processes[0].memory_bytes is None
 
 
 def test_an_old_nvidia_smi_gives_less_and_names_it() -> None:
@@ -117,4 +160,5 @@ def test_no_row_raises(fields: list[str]) -> None:
 
 def test_throttle_words() -> None:
     assert throttle_words("0x0000000000000048") == ("hardware slowdown", "thermal (hardware)")
+    assert throttle_words("0x0000000000001001") == ("reason 0x1000",)
     assert throttle_words("Not Active") is None
