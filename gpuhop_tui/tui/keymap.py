@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from textual.binding import Binding
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,14 @@ def bindings(*ids: str) -> list[Binding]:
     """The bindings of these ids, in this order."""
     by_id = {key.id: key for key in KEYS}
     return [by_id[name].binding() for name in ids]
+
+
+def shown_key(screen: Screen[Any], id: str) -> str:
+    """The key that a binding has on a screen now, as it is shown to the user."""
+    for _, binding, _, _ in screen.active_bindings.values():
+        if binding.id == id:
+            return screen.app.get_key_display(binding)
+    return id
 
 
 def unknown_ids(keymap: Mapping[str, str]) -> list[str]:

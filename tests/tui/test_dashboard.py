@@ -51,7 +51,7 @@ async def test_every_node_can_be_looked_at(size: tuple[int, int]) -> None:
             await until(pilot, lambda: dashboard.selected is not None)
             assert dashboard.selected is not None
             seen.append(dashboard.selected.name)
-            await until(pilot, lambda: seen[-1] in text_of(dashboard.head), seen[-1])
+            await until(pilot, lambda: seen[-1] in text_of(dashboard.view.head), seen[-1])
             for tab in "1234":
                 await pilot.press(tab)
             await pilot.press("down")
@@ -80,7 +80,7 @@ async def test_problems_are_shown_with_their_advice() -> None:
         assert "line 17" in shown
         assert "r tries once it is mended" in shown
         dashboard.go_to_node("gpu-01")
-        await until(pilot, lambda: not dashboard.problem.display)
+        await until(pilot, lambda: not dashboard.view.problem.display)
 
 
 async def test_the_clock_moves_countdowns_and_ages() -> None:
@@ -105,7 +105,7 @@ async def test_a_change_is_shown() -> None:
         assert sample is not None
         gpus = (replace(sample.gpus[0], utilization_percent=13), *sample.gpus[1:])
         fleet.change("gpu-01", sample=replace(sample, gpus=gpus))
-        await until(pilot, lambda: "13 %" in text_of(dashboard.gpus))
+        await until(pilot, lambda: "13 %" in text_of(dashboard.view.gpus))
         await until(pilot, lambda: "▂██▆▇▃▁▁" in screen_text(pilot))
 
 
@@ -132,7 +132,7 @@ async def test_the_selection_is_a_name_and_survives() -> None:
         await until(pilot, lambda: len(tree.shown) == 2)
         assert tree.selected == ("node", "mig-01")
         assert tree.cursor is None
-        assert "mig-01" in text_of(dashboard.head)
+        assert "mig-01" in text_of(dashboard.view.head)
         await pilot.press("escape")
         await until(pilot, lambda: tree.cursor is not None)
         assert tree.shown[tree.cursor].name == "mig-01"
@@ -147,12 +147,12 @@ async def test_gpu_selection_is_kept_for_each_node() -> None:
     async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         dashboard = await opened(pilot)
         await pilot.press("tab", "down", "down")
-        assert dashboard.gpus.selected == 2
+        assert dashboard.view.gpus.selected == 2
         await until(pilot, lambda: "GPU 2 utilization" in screen_text(pilot))
         await pilot.press("shift+tab", "down")
-        assert dashboard.gpus.selected == 0
+        assert dashboard.view.gpus.selected == 0
         await pilot.press("up")
-        assert dashboard.gpus.selected == 2
+        assert dashboard.view.gpus.selected == 2
 
 
 async def test_folding_a_bastion() -> None:
@@ -205,7 +205,7 @@ async def test_freest_goes_from_free_gpu_to_free_gpu() -> None:
         for _ in range(12):
             await pilot.press("f")
             assert dashboard.selected is not None
-            places.append((dashboard.selected.name, dashboard.gpus.selected))
+            places.append((dashboard.selected.name, dashboard.view.gpus.selected))
         assert places == [
             *(("gpu-02", n) for n in range(8)), ("lab-a", 1), ("lab-a", 3), ("gpu-01", 7),
             ("demo-01", 3),
@@ -326,7 +326,7 @@ async def test_help_shows_the_keys_of_the_user() -> None:
         await pilot.press("ctrl+f")
         assert dashboard.fleet_tree.selected == ("node", "gpu-02")
         await pilot.press("f")
-        assert dashboard.gpus.selected == 0
+        assert dashboard.view.gpus.selected == 0
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         await until(pilot, lambda: "Jump to the freest GPU" in screen_text(pilot))
@@ -389,11 +389,11 @@ async def test_mouse() -> None:
         await pilot.click("#tree", offset=(6, 2))
         assert dashboard.fleet_tree.selected == ("node", "gpu-02")
         await pilot.click("#gpus", offset=(6, 4))
-        assert dashboard.gpus.selected == 3
+        assert dashboard.view.gpus.selected == 3
         await pilot.click("#gpus", offset=(6, 0))
-        assert dashboard.gpus.selected == 3
+        assert dashboard.view.gpus.selected == 3
         await pilot.click("#tabs", offset=(33, 0))
-        assert dashboard.tabs.active == "node"
+        assert dashboard.view.tabs.active == "node"
         await until(pilot, lambda: "192 cores" in screen_text(pilot))
         await pilot.click("#tree", offset=(0, 0))
         assert [row.name for row in dashboard.fleet_tree.shown][1] == "edge"
@@ -456,7 +456,7 @@ async def test_hostile_strings_on_screen() -> None:
             assert "\x1b" not in screen_text(pilot)
         assert fleet.retried == [evil, "lab-b"]
         assert "[red]x[/red][2J" in text_of(dashboard.fleet_tree)
-        assert "[red]x[/red][2J" in text_of(dashboard.problem)
+        assert "[red]x[/red][2J" in text_of(dashboard.view.problem)
 
 
 async def test_an_empty_fleet() -> None:

@@ -15,23 +15,14 @@ from textual.widgets import Static
 
 from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
 from gpuhop_tui.fleet.summary import GpuPlace, freest, is_free
-from gpuhop_tui.probe.sample import Gpu
-from gpuhop_tui.ssh.status import LinkState
 from gpuhop_tui.tui.keymap import bindings
-from gpuhop_tui.tui.render.head import bastion_head, node_head
-from gpuhop_tui.tui.render.history import history
-from gpuhop_tui.tui.render.line import Line, Span, Tone, clean
-from gpuhop_tui.tui.render.machine import machine
-from gpuhop_tui.tui.render.processes import process_table
-from gpuhop_tui.tui.render.trouble import log_lines, problem_lines
+from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.widgets.filter_bar import FilterBar
 from gpuhop_tui.tui.widgets.fleet_tree import FleetTree
 from gpuhop_tui.tui.widgets.gpu_table import GpuTable
 from gpuhop_tui.tui.widgets.header import FleetHeader
 from gpuhop_tui.tui.widgets.key_bar import KeyBar
-from gpuhop_tui.tui.widgets.lines import Lines
-from gpuhop_tui.tui.widgets.pane import Pane
-from gpuhop_tui.tui.widgets.tab_bar import TabBar
+from gpuhop_tui.tui.widgets.target_view import TargetView
 
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 
@@ -51,35 +42,23 @@ class DashboardScreen(Screen[None]):
         self.clock = clock
         self.state: FleetState | None = None
         self.source: FleetSource | None = None
-        self._gpu_of: dict[str, int] = {}  # the GPU that was selected on each node
+        self.header = FleetHeader(clock())
+        self.filter = FilterBar()
+        self.fleet_tree = FleetTree()
+        self.view = TargetView(clock)
         self._visited: list[GpuPlace] = []  # by `freest`, since the user last moved by himself
 
     def compose(self) -> ComposeResult:
-        yield FleetHeader(self.clock())
+        yield self.header
         with Horizontal(id="body"):
             with Vertical(id="left"):
-                yield FilterBar()
-                yield FleetTree()
-            with Vertical(id="right"):
-                yield Lines(id="head")
-                yield Lines(id="problem", classes="-empty")
-                yield GpuTable()
-                yield TabBar()
-                yield Pane()
-                yield Lines(id="graph")
+                yield self.filter
+                yield self.fleet_tree
+            yield self.view
         yield KeyBar()
         yield Static(id="too-small", markup=False)
 
     def on_mount(self) -> None:
-        self.head = self.query_one("#head", Lines)
-        self.problem = self.query_one("#problem", Lines)
-        self.graph = self.query_one("#graph", Lines)
-        self.header = self.query_one(FleetHeader)
-        self.fleet_tree = self.query_one(FleetTree)
-        self.gpus = self.query_one(GpuTable)
-        self.tabs = self.query_one(TabBar)
-        self.pane = self.query_one(Pane)
-        self.filter = self.query_one(FilterBar)
         self._fit(self.app.size)
         self.set_interval(1.0, self.tick)
 
@@ -111,13 +90,16 @@ class DashboardScreen(Screen[None]):
 
     def show(self, state: FleetState, source: FleetSource | None) -> None:
         """Show this state of the fleet."""
-        before, self.state, self.source = self.state, state, source
+        before, self.state, self.source = self.view.target, state, source
         now = self.clock()
         self.header.show(state, now)
-        selected = self.fleet_tree.selected
         self.fleet_tree.show(state, now)
-        if selected != self.fleet_tree.selected or _of(before, selected) is not self.selected:
+        if self.selected is not before:
             self.show_selected()
+
+    def show_selected(self) -> None:
+        """Show what is selected, at the right."""
+        self.view.show(self.selected, self.state, self.source)
 
     def tick(self) -> None:
         """A second has passed: the clock, countdowns and ages move on."""
@@ -129,129 +111,21 @@ class DashboardScreen(Screen[None]):
     @property
     def selected(self) -> BastionState | NodeState | None:
         """The selected bastion or node as it is now."""
-        return _of(self.state, self.fleet_tree.selected)
-
-    @property
-    def selected_gpu(self) -> Gpu | None:
-        """The selected GPU as it is now."""
-        node = self.selected
-        if not isinstance(node, NodeState) or node.sample is None:
+        if self.state is None or self.fleet_tree.selected is None:
             return None
-        return next((gpu for gpu in node.sample.gpus if gpu.index == self.gpus.selected), None)
-
-    # The right side
-
-    @on(TabBar.Chosen)
-    def _chose_tab(self) -> None:
-        self.pane.scroll_home(animate=False)
-        self.show_selected()
-
-    @on(Lines.Resized)
-    def show_selected(self) -> None:
-        """Lay out the selected node or bastion; what is the same as before is not drawn again."""
-        selected = self.selected
-        node = selected if isinstance(selected, NodeState) else None
-        self._show_head(selected)
-        self._show_problem(selected)
-        self._show_gpus(node)
-        self.pane.set_lines(self._pane_lines(selected))
-        self._show_graph(node)
-
-    def _show_head(self, selected: BastionState | NodeState | None) -> None:
-        width, now = self.head.room, self.clock()
-        lines: list[Line] = []
-        if isinstance(selected, NodeState):
-            lines = node_head(selected, width, now)
-        elif isinstance(selected, BastionState) and self.state is not None:
-            lines = bastion_head(selected, self.state, width, now)
-        self.head.set_lines(lines)
-
-    def _show_problem(self, selected: BastionState | NodeState | None) -> None:
-        problem = None
-        if isinstance(selected, NodeState):
-            problem = selected.problem
-        elif selected is not None:
-            problem = selected.link.problem
-        self.problem.set_class(problem is None, "-empty")
-        if problem is None or selected is None:
-            return
-        self.problem.set_class(selected.link.state is not LinkState.BLOCKED, "-waits")
-        width = self.problem.room or self.head.room - 3
-        self.problem.set_lines(
-            problem_lines(problem, selected.link, width, self.clock(), self._key_for("retry"))
-        )
-
-    def _show_gpus(self, node: NodeState | None) -> None:
-        sample = node.sample if node else None
-        empty = sample is None or not sample.gpus
-        self.gpus.set_class(empty, "-empty")
-        if node is None or sample is None or empty:
-            return
-        self.gpus.selected = self._gpu_of.get(node.name, self.gpus.selected)
-        self.gpus.show(sample, node.stale)
-
-    def _pane_lines(self, selected: BastionState | NodeState | None) -> list[Line]:
-        if selected is None:
-            return []
-        width, height, now = self.pane.room, self.pane.size.height, self.clock()
-        tab = self.tabs.active
-        if tab == "log" or isinstance(selected, BastionState):
-            return log_lines(selected.events, width, now)
-        if selected.sample is None:
-            why = (Span("No figures yet. What happened so far:", Tone.DIM),)
-            return [why, (), *log_lines(selected.events, width, now)]
-        if tab == "processes":
-            return process_table(selected.sample, width, now, selected.stale)
-        if tab == "node":
-            return machine(selected.sample, width, now, selected.stale)
-        if self.gpus.selected is None:
-            return [(Span("There is no GPU to show the history of", Tone.DIM),)]
-        return self._history(selected.name, width, height)
-
-    def _show_graph(self, node: NodeState | None) -> None:
-        """The history below the other tabs, where the screen is tall enough for both."""
-        has_gpus = node is not None and node.sample is not None and bool(node.sample.gpus)
-        self.graph.set_class(has_gpus and self.tabs.active != "history", "-shown")
-        if node is not None and self.graph.display:
-            width, height = self.graph.room, self.graph.size.height
-            self.graph.set_lines(self._history(node.name, width, height))
-
-    def _history(self, node: str, width: int, height: int) -> list[Line]:
-        index = self.gpus.selected
-        if index is None or self.source is None:
-            return []
-        points = self.source.history(node, index)
-        return history(points, f"GPU {index}", width, height, self.clock())
-
-    def _key_for(self, action: str) -> str:
-        """The key that an action is bound to now, as it is shown."""
-        for _, binding, _, _ in self.active_bindings.values():
-            if binding.action == action:
-                return self.app.get_key_display(binding)
-        return action
+        kind, name = self.fleet_tree.selected
+        if kind == "node":
+            return self.state.node(name)
+        return next((bastion for bastion in self.state.bastions if bastion.name == name), None)
 
     # Selection
 
     @on(FleetTree.Selected)
-    def _selected_row(self) -> None:
-        self._visited.clear()
-        self._changed_selection()
-
-    def _changed_selection(self) -> None:
-        self.gpus.selected = None
-        self.pane.scroll_home(animate=False)
-        self.show_selected()
-
     @on(GpuTable.Selected)
-    def _selected_gpu(self, message: GpuTable.Selected) -> None:
+    def _moved(self) -> None:
+        """The user went somewhere by himself."""
         self._visited.clear()
-        self._remember_gpu(message.index)
         self.show_selected()
-
-    def _remember_gpu(self, index: int) -> None:
-        node = self.selected
-        if isinstance(node, NodeState):
-            self._gpu_of[node.name] = index
 
     def action_freest(self) -> None:
         """Go to the freest GPU; pressed again, to the next."""
@@ -267,15 +141,14 @@ class DashboardScreen(Screen[None]):
             target = ranked[0]
         self._visited.append(target)
         self.go_to(target)
-        gpu = self.selected_gpu
+        gpu = self.view.selected_gpu
         if gpu is not None and not is_free(gpu):
             self.notify("No other GPU is free; this one is used the least", timeout=3)
 
     def go_to(self, place: GpuPlace) -> None:
         """Select a node and one of its GPUs, ending a filter that hides it."""
-        self._gpu_of[place.node] = place.index
         self.go_to_node(place.node)
-        self.gpus.select(place.index)
+        self.view.select_gpu(place.index)
 
     def go_to_node(self, name: str) -> None:
         """Select a node, ending a filter that hides it."""
@@ -283,7 +156,7 @@ class DashboardScreen(Screen[None]):
         if self.fleet_tree.needle and all(row.key != key for row in self.fleet_tree.shown):
             self.end_filter()
         self.fleet_tree.select(key)
-        self._changed_selection()
+        self.show_selected()
 
     # Filter and order
 
@@ -324,7 +197,7 @@ class DashboardScreen(Screen[None]):
 
     def action_tab(self, name: str) -> None:
         """Show a tab."""
-        self.tabs.active = name
+        self.view.tabs.active = name
 
     def action_retry(self) -> None:
         """Try the selected link again now."""
@@ -347,17 +220,7 @@ class DashboardScreen(Screen[None]):
         """Show every figure of the selected GPU."""
         from gpuhop_tui.tui.screens.details import DetailsScreen
 
-        if self.selected_gpu is None:
+        if self.view.selected_gpu is None:
             self.notify("Select a node with GPUs first", timeout=3)
             return
-        self.app.push_screen(DetailsScreen(self))
-
-
-def _of(state: FleetState | None, key: tuple[str, str] | None) -> BastionState | NodeState | None:
-    """The bastion or node of this kind and name."""
-    if state is None or key is None:
-        return None
-    kind, name = key
-    if kind == "node":
-        return state.node(name)
-    return next((bastion for bastion in state.bastions if bastion.name == name), None)
+        self.app.push_screen(DetailsScreen(self.view))

@@ -8,7 +8,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from gpuhop_tui.fleet.state import NodeState
 from gpuhop_tui.tui.render.details import gpu_details
 from gpuhop_tui.tui.render.gpus import dimmed
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean
@@ -17,19 +16,19 @@ from gpuhop_tui.tui.screens.dialog import Dialog
 from gpuhop_tui.tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
-    from gpuhop_tui.tui.screens.dashboard import DashboardScreen
+    from gpuhop_tui.tui.widgets.target_view import TargetView
 
 
 class DetailsScreen(Dialog[None]):
-    """Follows the dashboard's selection, so that the figures stay live."""
+    """Follows the selection, so that the figures stay live."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d,q,enter", "cancel", "close", show=False),
     ]
 
-    def __init__(self, dashboard: DashboardScreen) -> None:
+    def __init__(self, view: TargetView) -> None:
         super().__init__()
-        self._dashboard = dashboard
+        self._view = view
 
     def compose(self) -> ComposeResult:
         page = _Page(classes="box")
@@ -44,14 +43,14 @@ class DetailsScreen(Dialog[None]):
     def show(self) -> None:
         """Show the figures of now."""
         page = self.query_one(_Page)
-        node, gpu = self._dashboard.selected, self._dashboard.selected_gpu
-        if not isinstance(node, NodeState) or node.sample is None or gpu is None:
+        node, gpu = self._view.node, self._view.selected_gpu
+        if node is None or node.sample is None or gpu is None:
             page.set_lines([(Span("This GPU is no longer there", Tone.WARN),)])
             return
         page.border_title = f"GPU {gpu.index} of {clean(node.name)}".replace("[", r"\[")
         lines: list[Line] = gpu_details(gpu, page.room or 70)
         if node.stale:
-            words = age(self._dashboard.clock() - node.sample.sampled_at)
+            words = age(self._view.clock() - node.sample.sampled_at)
             lines = [(Span(words, Tone.WARN),), *map(dimmed, lines)]
         if node.sample.source == "simulated":
             lines.insert(0, (Span("simulated: no real GPU stands behind this", Tone.INFO),))

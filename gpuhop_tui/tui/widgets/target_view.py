@@ -1,0 +1,175 @@
+"""The right side: everything about the selected node or bastion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
+from gpuhop_tui.probe.sample import Gpu
+from gpuhop_tui.problem import Problem
+from gpuhop_tui.ssh.status import LinkState
+from gpuhop_tui.tui.keymap import shown_key
+from gpuhop_tui.tui.render.head import bastion_head, node_head
+from gpuhop_tui.tui.render.history import history
+from gpuhop_tui.tui.render.line import Line, Span, Tone
+from gpuhop_tui.tui.render.machine import machine
+from gpuhop_tui.tui.render.processes import process_table
+from gpuhop_tui.tui.render.trouble import log_lines, problem_lines
+from gpuhop_tui.tui.widgets.gpu_table import GpuTable
+from gpuhop_tui.tui.widgets.lines import Lines
+from gpuhop_tui.tui.widgets.pane import Pane
+from gpuhop_tui.tui.widgets.tab_bar import TabBar
+
+Target = BastionState | NodeState
+
+
+class TargetView(Vertical):
+    """Head, problem, GPUs, tabs. What is the same as before is not drawn again."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(id="right")
+        self.clock = clock
+        self.target: Target | None = None
+        self.fleet = FleetState()
+        self.source: FleetSource | None = None
+        self.head = Lines(id="head")
+        self.problem = Lines(id="problem", classes="-empty")
+        self.gpus = GpuTable()
+        self.tabs = TabBar()
+        self.pane = Pane()
+        self.graph = Lines(id="graph")
+        self._gpu_of: dict[str, int] = {}  # the GPU that was selected on each node
+
+    def compose(self) -> ComposeResult:
+        yield self.head
+        yield self.problem
+        yield self.gpus
+        yield self.tabs
+        yield self.pane
+        yield self.graph
+
+    # What is shown
+
+    def show(
+        self, target: Target | None, fleet: FleetState | None, source: FleetSource | None
+    ) -> None:
+        """Show a node or bastion of a fleet."""
+        if _name(target) != _name(self.target):
+            self.gpus.selected = None
+            self.pane.scroll_home(animate=False)
+        self.target, self.fleet, self.source = target, fleet or FleetState(), source
+        self.lay_out()
+
+    @property
+    def node(self) -> NodeState | None:
+        return self.target if isinstance(self.target, NodeState) else None
+
+    @property
+    def selected_gpu(self) -> Gpu | None:
+        """The selected GPU as it is now."""
+        sample = self.node.sample if self.node else None
+        gpus = sample.gpus if sample else ()
+        return next((gpu for gpu in gpus if gpu.index == self.gpus.selected), None)
+
+    def select_gpu(self, index: int) -> None:
+        """Select a GPU of the node, and remember it."""
+        if self.node is not None:
+            self._gpu_of[self.node.name] = index
+            self.gpus.select(index)
+            self.lay_out()
+
+    @on(GpuTable.Selected)
+    def _selected(self, message: GpuTable.Selected) -> None:
+        self.select_gpu(message.index)
+
+    @on(TabBar.Chosen)
+    def _chose_tab(self) -> None:
+        self.pane.scroll_home(animate=False)
+        self.lay_out()
+
+    @on(Lines.Resized)
+    def lay_out(self) -> None:
+        """Lay all of it out for the figures, the time and the room of now."""
+        self._lay_head()
+        self._lay_problem()
+        self._lay_gpus()
+        self.pane.set_lines(self._pane_lines())
+        self._lay_graph()
+
+    # The parts
+
+    def _lay_head(self) -> None:
+        width, now = self.head.room, self.clock()
+        lines: list[Line] = []
+        if isinstance(self.target, NodeState):
+            lines = node_head(self.target, width, now)
+        elif isinstance(self.target, BastionState):
+            lines = bastion_head(self.target, self.fleet, width, now)
+        self.head.set_lines(lines)
+
+    def _lay_problem(self) -> None:
+        problem = _problem(self.target)
+        self.problem.set_class(problem is None, "-empty")
+        if problem is None or self.target is None:
+            return
+        link = self.target.link
+        self.problem.set_class(link.state is not LinkState.BLOCKED, "-waits")
+        width = self.problem.room or self.head.room - 3
+        retry = shown_key(self.screen, "retry")
+        self.problem.set_lines(problem_lines(problem, link, width, self.clock(), retry))
+
+    def _lay_gpus(self) -> None:
+        node = self.node
+        if node is None or node.sample is None or not node.sample.gpus:
+            self.gpus.add_class("-empty")
+            return
+        self.gpus.remove_class("-empty")
+        self.gpus.selected = self._gpu_of.get(node.name, self.gpus.selected)
+        self.gpus.show(node.sample, node.stale)
+
+    def _pane_lines(self) -> list[Line]:
+        target, tab = self.target, self.tabs.active
+        width, now = self.pane.room, self.clock()
+        if target is None:
+            return []
+        if tab == "log" or isinstance(target, BastionState):
+            return log_lines(target.events, width, now)
+        if target.sample is None:
+            why = (Span("No figures yet. What happened so far:", Tone.DIM),)
+            return [why, (), *log_lines(target.events, width, now)]
+        if tab == "processes":
+            return process_table(target.sample, width, now, target.stale)
+        if tab == "node":
+            return machine(target.sample, width, now, target.stale)
+        if not target.sample.gpus:
+            return [(Span("There is no GPU to show the history of", Tone.DIM),)]
+        return self._history(target, width, self.pane.size.height)
+
+    def _lay_graph(self) -> None:
+        """The history below the other tabs, where the screen is tall enough for both."""
+        node = self.node
+        wanted = node is not None and node.sample is not None and bool(node.sample.gpus)
+        self.graph.set_class(wanted and self.tabs.active != "history", "-shown")
+        if node is not None and self.graph.display:
+            self.graph.set_lines(self._history(node, self.graph.room, self.graph.size.height))
+
+    def _history(self, node: NodeState, width: int, height: int) -> list[Line]:
+        index = self.gpus.selected
+        if index is None or self.source is None:
+            return []
+        points = self.source.history(node.name, index)
+        return history(points, f"GPU {index}", width, height, self.clock())
+
+
+def _name(target: Target | None) -> tuple[type, str] | None:
+    return None if target is None else (type(target), target.name)
+
+
+def _problem(target: Target | None) -> Problem | None:
+    if isinstance(target, NodeState):
+        return target.problem
+    return target.link.problem if target else None
