@@ -58,17 +58,18 @@ async def stream_samples(
     """
     conversation = _Conversation(process, hop, on_rtt)
     tasks = [asyncio.create_task(conversation.gather_stderr())]
-    deadline: float | None = time.monotonic() + start_seconds
+    deadline: float | None = asyncio.get_running_loop().time() + start_seconds
     try:
         while True:
-            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                data = await asyncio.wait_for(process.stdout.read(_CHUNK), timeout)
+                async with asyncio.timeout_at(deadline):
+                    data = await process.stdout.read(_CHUNK)
+                    heard = await conversation.hear(data)
             except TimeoutError:
                 raise ProblemError(conversation.silent(start_seconds)) from None
             if not data:
                 break
-            for sample in await conversation.hear(data):
+            for sample in heard:
                 if deadline is not None:
                     deadline = None
                     tasks.append(asyncio.create_task(conversation.ping(interval)))
@@ -102,6 +103,7 @@ class _Conversation:
         self._problem: Problem | None = None  # the command's own word that there is no probe
         self._pinged: dict[int, float] = {}  # number: when, by the monotonic clock
         self._ignored = 0
+        self._delivered = False
 
     async def hear(self, data: bytes) -> list[Sample]:
         """The samples that `data` completes, oldest first; answers what the probe asks for."""
@@ -140,7 +142,7 @@ class _Conversation:
         return Problem(
             self._hop,
             ErrorKind.NO_PROBE,
-            f"The probe has said nothing for {seconds:g} s{self._tail()}",
+            f"The probe has sent no figures for {seconds:g} s{self._tail()}",
             f"Log in to {self._hop} by hand: a start-up file may be waiting for something.",
         )
 
@@ -150,7 +152,7 @@ class _Conversation:
             self._hop,
             ErrorKind.NO_PROBE,
             f"The probe ended before its first sample{self._tail()}",
-            f"Try `ssh {self._hop} python3 --version`; `gpuhop-tui doctor` looks further.",
+            f"Log in to {self._hop} and run: python3 --version",
         )
 
     async def _message(self, message: Json, size: int) -> Sample | None:
@@ -171,7 +173,9 @@ class _Conversation:
 
     async def _deliver(self, message: Json) -> None:
         parcel = await asyncio.to_thread(payload)
-        if message["need"] == parcel.digest:  # what we announced; anything else is noise
+        # What we announced, and once: anything else is noise.
+        if message["need"] == parcel.digest and not self._delivered:
+            self._delivered = True
             await self._say(parcel.message)
 
     def _foreign(self, line: bytes) -> Sample | None:
