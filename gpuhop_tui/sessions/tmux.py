@@ -337,8 +337,9 @@ class Wanted:
 
 
 def wanted(session: TmuxSession, pane: TmuxPane, cursor: int) -> Wanted:
-    """The rows just up to the cursor; of a dead pane, whose cursor tells nothing, all."""
-    rows = (0, max(0, pane.rows - 1)) if pane.dead else (cursor - _LAST_ROWS + 1, cursor)
+    """The rows just up to the cursor; of a dead pane, whose cursor tells nothing, all and the one
+    that tmux's note of its end has pushed out."""
+    rows = (-1, max(0, pane.rows - 1)) if pane.dead else (cursor - _LAST_ROWS + 1, cursor)
     return Wanted(session.socket, pane.id, rows, pane.dead)
 
 
