@@ -10,6 +10,7 @@ import importlib
 import importlib.abc
 import importlib.util
 import json
+import marshal
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ import stat
 import sys
 import time
 import zlib
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 PACKAGE = "gpuhop_probe"
 Sources = Dict[str, bytes]  # by file name
@@ -39,8 +40,8 @@ def start(arguments: List[str]) -> None:
         touch(folder)
     else:
         sys.meta_path.insert(0, FromMemory(sources))
-    signal.alarm(0)
     main = importlib.import_module(PACKAGE + ".main").main
+    signal.alarm(0)
     main(arguments[1:])
 
 
@@ -121,7 +122,7 @@ def store(folder: str, digest: str, sources: Sources) -> bool:
     import tempfile  # here, since a cached start does without
 
     parent = os.path.dirname(folder)
-    scratch = None
+    scratch = ""
     try:
         os.makedirs(parent, 0o700, exist_ok=True)
         scratch = tempfile.mkdtemp(prefix=".new-", dir=parent)
@@ -130,30 +131,51 @@ def store(folder: str, digest: str, sources: Sources) -> bool:
             descriptor = os.open(os.path.join(scratch, name), os.O_WRONLY | os.O_CREAT, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(source)
-        shutil.rmtree(folder, ignore_errors=True)  # unsound, or it would have been used
-        try:
-            os.rename(scratch, folder)
-            compile_in_child(folder)
-        except OSError:  # another start was faster: then it must be sound
-            shutil.rmtree(scratch, ignore_errors=True)
+        move_in(scratch, folder, digest)
+        in_child(lambda: compile_folder(folder))
         prune(parent, digest)
     except OSError:
-        if scratch:
-            shutil.rmtree(scratch, ignore_errors=True)
+        pass  # the home is read-only or full
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return is_sound(folder, digest)
 
 
-def compile_in_child(folder: str) -> None:
-    """Compiles the cache in a process of its own, since Python keeps the memory that this takes."""
-    child = os.fork()
-    if child == 0:
-        try:
-            import compileall
+def move_in(scratch: str, folder: str, digest: str) -> None:
+    """Makes `scratch` the cache, unless another start has been faster: it runs from its own."""
+    try:
+        os.rename(scratch, folder)
+    except OSError:
+        if not is_sound(folder, digest):
+            shutil.rmtree(folder, ignore_errors=True)
+            os.rename(scratch, folder)
 
-            compileall.compile_dir(folder, quiet=2)
-        finally:
-            os._exit(0)
+
+def compile_folder(folder: str) -> bytes:
+    import compileall
+
+    compileall.compile_dir(folder, quiet=2)
+    return b""
+
+
+def in_child(job: Callable[[], bytes]) -> bytes:
+    """What `job` returns in a process of its own, or nothing where it fails there.
+
+    For compiling, since Python keeps the memory that this takes.
+    """
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as incoming, os.fdopen(writer, "wb") as outgoing:
+        child = os.fork()
+        if child == 0:
+            try:
+                outgoing.write(job())
+                outgoing.flush()
+            finally:
+                os._exit(0)
+        outgoing.close()
+        answer = incoming.read()
     os.waitpid(child, 0)
+    return answer
 
 
 def prune(parent: str, digest: str) -> None:
@@ -165,24 +187,34 @@ def prune(parent: str, digest: str) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-class FromMemory(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+class FromMemory(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Imports the sources without a file system."""
 
     def __init__(self, sources: Sources) -> None:
-        self.files: Dict[str, str] = {}
-        for name, source in sources.items():
-            module = name[: -len(".py")].replace("/", ".")
-            if module.endswith(".__init__"):
-                module = module[: -len(".__init__")]
-            self.files[module] = source.decode("utf-8")
+        try:
+            packed = in_child(lambda: marshal.dumps(compiled(sources)))
+        except OSError:  # no more processes
+            packed = b""
+        self.codes = marshal.loads(packed) if packed else compiled(sources)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name in self.files:
+        if name in self.codes:
             return importlib.util.spec_from_loader(name, self, is_package=name == PACKAGE)
         return None
 
-    def get_source(self, name: str) -> str:
-        return self.files[name]
+    def create_module(self, spec: Any) -> None:
+        return None  # as usual
 
-    def is_package(self, name: str) -> bool:
-        return name == PACKAGE
+    def exec_module(self, module: Any) -> None:
+        exec(self.codes[module.__name__], module.__dict__)
+
+
+def compiled(sources: Sources) -> Dict[str, Any]:
+    """The code of each module, by its name."""
+    codes = {}
+    for name, source in sources.items():
+        module = name[: -len(".py")].replace("/", ".")
+        if module.endswith(".__init__"):
+            module = module[: -len(".__init__")]
+        codes[module] = compile(source, name, "exec", dont_inherit=True)
+    return codes

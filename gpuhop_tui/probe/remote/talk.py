@@ -21,8 +21,9 @@ class Output:
         self._lock = threading.Lock()
         self._sequence = 0
         self._last: Optional[Document] = None
-        # Whatever a start-up file printed without a line end must not spoil our first line.
-        self._write(b"\n")
+        # Whatever a start-up file printed without a line end must not spoil our first line. Not
+        # written yet: that can block, and nobody watches over it so far.
+        self._lead = b"\n"
 
     def document(self, document: Document) -> None:
         """Sends `document`: whole the first time, later as a patch on the one before."""
@@ -50,7 +51,8 @@ class Output:
     def _line(self, message: Dict[str, Any]) -> None:
         message = dict(message, gpuhop=1)
         line = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        self._write(line.encode("utf-8", "backslashreplace") + b"\n")
+        lead, self._lead = self._lead, b""
+        self._write(lead + line.encode("utf-8", "backslashreplace") + b"\n")
 
     def _write(self, data: bytes) -> None:
         try:

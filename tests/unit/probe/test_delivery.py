@@ -20,6 +20,7 @@ import pytest
 
 from gpuhop_tui.probe.delivery import payload, probe_command, sources
 from gpuhop_tui.probe.protocol import parse_line
+from gpuhop_tui.probe.remote import loader
 from gpuhop_tui.probe.sample import Sample
 from gpuhop_tui.probe.stream import stream_samples
 from gpuhop_tui.problem import ErrorKind, ProblemError
@@ -193,6 +194,46 @@ async def test_where_nothing_can_be_written_it_runs_from_memory(login: Login) ->
     assert len((await login.one()).gpus) == 2
 
 
+async def test_a_full_disk_leaves_nothing_behind_and_it_runs_from_memory(login: Login) -> None:
+    login.shell = ["/bin/sh", "-c", 'ulimit -f 100; eval "$0"']  # pynvml is larger than that
+    assert len((await login.one()).gpus) == 2
+    assert list(login.cache.iterdir()) == []
+
+
+async def test_from_memory_it_is_as_small_as_from_the_cache(login: Login) -> None:
+    login.environment = {"XDG_CACHE_HOME": "/proc/nowhere", "GPUHOP_SIMULATED": ""}
+    process = await login.start(probe_command(0.2))
+    async with contextlib.aclosing(stream_samples(process, "gpu-01", 0.2)) as samples:
+        await asyncio.wait_for(anext(samples), 20)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    await asyncio.wait_for(process.wait(), 10)
+    (most,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    assert int(most) < 30_000  # kB
+
+
+async def test_first_starts_at_the_same_time_do_not_break_each_other(login: Login) -> None:
+    asking = [await login.start(probe_command(0.2)) for _ in range(6)]
+    for process in asking:
+        assert "need" in await line_of_ours(process)
+    for process in asking:
+        assert process.stdin is not None
+        process.stdin.write(payload().message)
+    for process in asking:
+        assert "full" in await line_of_ours(process)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert [folder.name for folder in login.cache.iterdir()] == [payload().digest]
+
+
+def test_a_cache_that_another_start_has_written_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / payload().digest
+    assert loader.store(str(folder), payload().digest, sources())
+    before = folder.stat().st_ino
+    assert loader.store(str(folder), payload().digest, sources())
+    assert folder.stat().st_ino == before
+
+
 async def test_noise_of_start_up_files_is_ignored(login: Login) -> None:
     noise = login.home / "noise"
     noise.write_bytes(b'Welcome!\r\n\xff\xfe{"gpuhop":1,"seq":\n{}\n' + b"x" * 100_000)
@@ -228,18 +269,49 @@ async def test_silence_of_the_laptop_ends_the_probe(login: Login, heartbeat: flo
     assert time.monotonic() - started >= heartbeat * 0.5
 
 
+@pytest.mark.parametrize("pinged", [False, True])
+async def test_an_output_that_takes_nothing_ends_with_the_laptops_silence(
+    login: Login, pinged: bool
+) -> None:
+    """The link has stalled: whatever the probe writes blocks, its first line included."""
+    await login.one()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(1 << 12))
+    os.set_blocking(writer, True)
+    process = await asyncio.create_subprocess_exec(
+        *login.shell,
+        probe_command(0.2, 1.0),
+        stdin=subprocess.PIPE,
+        stdout=writer,
+        stderr=subprocess.DEVNULL,
+        env=login.environ(),
+    )
+    os.close(writer)
+    assert process.stdin is not None
+    if pinged:
+        process.stdin.write(b"ping 1\n" * 3)
+    try:
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+    finally:
+        os.close(reader)
+
+
 async def test_pings_keep_the_probe_alive_and_are_answered(login: Login) -> None:
     await login.one()
-    process = await login.start(probe_command(60, 1.0))
+    process = await login.start(probe_command(0.2, 1.0))
     assert process.stdin is not None
-    await line_of_ours(process)
-    started = time.monotonic()
-    number = 0
+    number, started = 0, time.monotonic()
     while time.monotonic() < started + 2.5:
-        number += 1
-        process.stdin.write(b"ping %d\n" % number)
-        assert (await line_of_ours(process))["pong"] == number
-        await asyncio.wait([asyncio.create_task(asyncio.sleep(0.2))])
+        message = await line_of_ours(process)
+        if "pong" in message:
+            assert message["pong"] == number
+        else:  # a sample: they set the pace
+            number += 1
+            process.stdin.write(b"ping %d\n" % number)
+    assert number > 5
     assert process.returncode is None
     process.stdin.close()
     await asyncio.wait_for(process.wait(), 10)
