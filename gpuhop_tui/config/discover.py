@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gpuhop_tui.config.ssh_options import home_folder
+
 _NO_ALIAS = re.compile(
     r"[*?/\s'`$\\;&<>|(){}\x00-\x1f\x7f-\x9f]"
 )  # patterns, and what `ssh` itself refuses
@@ -17,7 +19,7 @@ _WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
 def ssh_config_hosts(path: Path | None = None) -> list[str]:
     """Concrete aliases of `Host` lines, Include followed, in order, each once; wildcards and
     negations left out. Never raises: what cannot be read has no hosts."""
-    path = path or Path.home() / ".ssh" / "config"
+    path = path or home_folder() / ".ssh" / "config"
     return list(dict.fromkeys(_hosts(path, path.parent, set())))
 
 

@@ -27,15 +27,22 @@ def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path:
     XDG_CONFIG_HOME (XDG Base Directory Specification) counts on every system.
     """
     if explicit is not None:
-        return explicit.expanduser()
+        return _expanded(explicit)
     if named := environ.get("GPUHOP_CONFIG"):
-        return Path(named).expanduser()
+        return _expanded(Path(named))
     xdg = environ.get("XDG_CONFIG_HOME", "")
     if Path(xdg).is_absolute():
         return Path(xdg) / APP_NAME / FILE_NAME
     import platformdirs
 
     return platformdirs.user_config_path(APP_NAME, appauthor=False) / FILE_NAME
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # the home of nobody: a file that does not exist
+        return path
 
 
 def load_config(path: Path) -> Config:
@@ -80,7 +87,13 @@ def read_text(path: Path) -> str:
 def parse_config(text: str, path: Path) -> Config:
     """The config in a text; `path` is for the findings. Raises ConfigError."""
     raw = parse_toml(text, path)
+    try:
+        return _validated(raw, text, path)
+    except RecursionError:
+        raise _too_deep(path) from None
 
+
+def _validated(raw: dict[str, Any], text: str, path: Path) -> Config:
     from pydantic import ValidationError
 
     from gpuhop_tui.config.references import reference_faults
@@ -104,8 +117,16 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax_finding(str(error), text, path)]) from None
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        digits = re.search(r"[0-9_]{4300}", text)
+        line = text.count("\n", 0, digits.start()) + 1 if digits else None
+        raise ConfigError([Finding(path, "holds a number that is too long", line)]) from None
     except RecursionError:
-        raise ConfigError([Finding(path, "is nested too deeply")]) from None
+        raise _too_deep(path) from None
+
+
+def _too_deep(path: Path) -> ConfigError:
+    return ConfigError([Finding(path, "is nested too deeply")])
 
 
 def _findings(faults: Iterable[Fault], text: str, path: Path) -> list[Finding]:

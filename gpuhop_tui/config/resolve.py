@@ -18,6 +18,7 @@ from gpuhop_tui.config.ssh_options import (
     LocalUser,
     certificates_beside,
     existing_key,
+    home_folder,
 )
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 
@@ -54,7 +55,7 @@ async def _resolve(entry: Entry, ssh: OpenSsh) -> Chain | Problem:
 
 def _given(entry: Entry) -> Hop:
     """An entry with `host`: OpenSSH's defaults for what it does not say, without ssh_config."""
-    home = Path.home() / ".ssh"
+    home = home_folder() / ".ssh"
     files = _identity_files(entry) or tuple(
         found for name in DEFAULT_KEYS if (found := existing_key(home / name))
     )

@@ -50,7 +50,9 @@ def write_new_config(path: Path, raw: Mapping[str, Any]) -> None:
 
 def _dump(raw: dict[str, Any], path: Path) -> str:
     try:
-        return tomli_w.dumps(raw)
+        text = tomli_w.dumps(raw)
+        text.encode()
+        return text
     except (TypeError, ValueError) as error:
         raise ConfigError([Finding(path, f"cannot be written as TOML: {error}")]) from None
 

@@ -21,7 +21,7 @@ from pydantic import (
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHELL = re.compile(r"['`\"$\\;&<>|(){}]")
-_DURATION = re.compile(r"(?=[0-9])([0-9]+[smhdw])*([0-9]+)?", re.IGNORECASE)
+_DURATION = re.compile(r"(?=[0-9])([0-9]{1,12}[smhdw])*([0-9]{1,12})?", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([bkmgt]|[kmgt]i?b)?", re.IGNORECASE)
 _PORTS = re.compile(r"((\[[0-9a-f:]+\]|[\w.-]+):)?(\d+:)?\d+(/(tcp|udp))?", re.IGNORECASE)
@@ -93,6 +93,12 @@ def _duration(value: Any) -> Any:
     return sum(int(number) * _SECONDS[unit] for number, unit in parts)
 
 
+def _lifetime(seconds: int) -> int:
+    if seconds >= 1 << 32:  # the protocol of agents has 32 bits for it
+        raise ValueError("is longer than an agent can keep a key")
+    return seconds
+
+
 def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -142,7 +148,7 @@ Argument = Annotated[str, AfterValidator(_argument)]
 Text = Annotated[str, AfterValidator(_plain)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 UserPath = Annotated[Path, BeforeValidator(_user_path)]
-Seconds = Annotated[int, BeforeValidator(_duration), Field(ge=1)]
+KeyLifetime = Annotated[int, BeforeValidator(_duration), Field(ge=1), AfterValidator(_lifetime)]
 
 
 class _Table(BaseModel):
@@ -178,7 +184,7 @@ class AgentConfig(_Table):
     socket: UserPath | None = None
     """Path of the agent's socket. Default: what SSH_AUTH_SOCK says."""
 
-    key_lifetime: Seconds = 8 * 3600
+    key_lifetime: KeyLifetime = 8 * 3600
     """How long the agent keeps a key that gpuhop adds: "8h", "30m", "2d", or seconds; loaded as
     seconds. Default: "8h"."""
 

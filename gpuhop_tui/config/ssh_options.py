@@ -44,8 +44,24 @@ class LocalUser:
             entry = pwd.getpwuid(uid)
             name, home = entry.pw_name, Path(entry.pw_dir)
         except KeyError:  # a container run under a uid of no passwd entry
-            name, home = getpass.getuser(), Path.home()
+            name, home = _login_name(uid), home_folder()
         return cls(name, uid, home, socket.gethostname())
+
+
+def home_folder() -> Path:
+    """$HOME, else the passwd entry's, else the root, as of a user who has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
+
+
+def _login_name(uid: int) -> str:
+    """$LOGNAME or $USER, or else the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(uid)
 
 
 class SshOptions:

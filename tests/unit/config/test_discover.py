@@ -64,3 +64,12 @@ def test_whatever_is_found_makes_a_config(
     file.write_text(f"Host {text}\n", encoding="utf-8", errors="replace")
     found = ssh_config_hosts(file)
     assert len(Config.model_validate(starter_config(found)).nodes) == len(found)
+
+
+def test_a_user_without_a_home_has_no_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert ssh_config_hosts() == []

@@ -234,3 +234,21 @@ def test_finding_a_config_imports_no_validation_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_home_of_nobody_is_a_file_that_does_not_exist() -> None:
+    named = "~no-such-user/config.toml"
+    assert find_config(Path(named), {}) == Path(named)
+    assert find_config(None, {"GPUHOP_CONFIG": named}) == Path(named)
+
+
+def test_a_number_that_is_too_long_to_read() -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_config("[ui]\nsample_interval = " + "1" * 5000, Path("config.toml"))
+    assert str(raised.value) == "config.toml:2: holds a number that is too long"
+
+
+@pytest.mark.parametrize("depth", [900, 960, 980, 990, 996, 1200, 3000])
+def test_keys_that_are_nested_too_deeply(depth: int) -> None:
+    with pytest.raises(ConfigError):
+        parse_config("a" + ".a" * depth + " = 1", Path("config.toml"))

@@ -131,3 +131,10 @@ def test_the_first_config(tmp_path: Path) -> None:
     assert [node.ssh for node in load_config(path).nodes] == ["gpu-1", "gpu-2"]
     with pytest.raises(ConfigError, match="there is a config already"):
         write_new_config(path, {})
+
+
+def test_a_name_that_is_not_unicode_is_refused_and_nothing_changes(file: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be written as TOML"):
+        update_config(file, lambda raw: raw["nodes"][0].update(name="\udc80"))
+    assert file.read_text() == TEXT
+    assert list(file.parent.iterdir()) == [file]

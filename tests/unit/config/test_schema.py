@@ -32,7 +32,23 @@ def test_durations_as_openssh_writes_them(text: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "h", "8x", "-1h", "1.5h", "0", 0, -5, True, 1.5, "9" * 40 + "x"]
+    "value",
+    [
+        "",
+        "h",
+        "8x",
+        "-1h",
+        "1.5h",
+        "0",
+        0,
+        -5,
+        True,
+        1.5,
+        "9" * 40 + "x",
+        "9" * 5000,
+        "99999w",
+        1 << 32,
+    ],
 )
 def test_bad_durations(value: object) -> None:
     with pytest.raises(ValidationError):

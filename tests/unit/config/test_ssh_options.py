@@ -167,3 +167,17 @@ def test_a_command_is_not_built_from_unsafe_names() -> None:
     with pytest.raises(ExpansionError, match="not safe in a shell"):
         _ = read.proxy_command
     assert options("user $(id)\nproxycommand nc %p").proxy_command == "nc 22"
+
+
+def test_a_user_id_that_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is run under an arbitrary user id."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    local = LocalUser.current()
+    assert (local.name, local.home) == ("12345", Path("/"))
