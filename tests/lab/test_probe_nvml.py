@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -29,15 +28,10 @@ from tests.lab.nvml import (
     build,
     listed,
 )
+from tests.lab.pythons import oldest_and_own
 
 GIB = 1 << 30
 INTERVAL = 0.2
-
-
-def _interpreters() -> list[str]:
-    """The oldest Python that the probe has to run on, where it is installed, and this one."""
-    installed = sorted(Path.home().glob(".pyenv/versions/3.6.*/bin/python3"))
-    return [*(str(path) for path in installed[:1]), sys.executable]
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +47,6 @@ class Node:
     """A home directory, a Python first on the PATH, and the hardware of the stand-in."""
 
     home: Path
-    python: str
     libraries: Path
     nvml: FakeNvml
     variant: str = "modern"
@@ -83,11 +76,11 @@ class Node:
             await asyncio.wait_for(process.wait(), 10)
 
 
-@pytest.fixture(params=_interpreters(), ids=lambda path: Path(path).resolve().name)
+@pytest.fixture(params=oldest_and_own(), ids=lambda path: path.name)
 def node(request: pytest.FixtureRequest, tmp_path: Path, libraries: Path) -> Node:
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "python3").symlink_to(Path(request.param).resolve())
-    return Node(tmp_path, request.param, libraries, FakeNvml(tmp_path / "nvml.conf"))
+    (tmp_path / "bin" / "python3").symlink_to(request.param)
+    return Node(tmp_path, libraries, FakeNvml(tmp_path / "nvml.conf"))
 
 
 @contextlib.contextmanager

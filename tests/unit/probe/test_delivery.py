@@ -24,16 +24,11 @@ from gpuhop_tui.probe.remote import loader
 from gpuhop_tui.probe.sample import Sample
 from gpuhop_tui.probe.stream import stream_samples
 from gpuhop_tui.problem import ErrorKind, ProblemError
+from tests.lab.pythons import oldest_and_own, python
 from tests.lab.waiting import await_until
 
 SPEC = json.dumps({"seed": 1, "gpus": [{"name": "A100", "profile": "training"}] * 2})
 TOOLS = ("sh", "env", "timeout", "head", "sed", "sleep", "cat", "echo")
-
-
-def interpreters() -> list[str]:
-    """The oldest Python that the probe has to run on, where it is installed, and this one."""
-    installed = sorted(Path.home().glob(".pyenv/versions/3.6.*/bin/python3"))
-    return [*(str(path) for path in installed[:1]), sys.executable]
 
 
 @dataclass
@@ -82,11 +77,11 @@ class Login:
             return await asyncio.wait_for(anext(samples), 20)
 
 
-@pytest.fixture(params=interpreters(), ids=lambda path: Path(path).resolve().name)
+@pytest.fixture(params=oldest_and_own(), ids=lambda path: path.name)
 def login(request: pytest.FixtureRequest, tmp_path: Path) -> Login:
     login = Login(tmp_path)
     login.bin.mkdir()
-    (login.bin / "python3").symlink_to(Path(request.param).resolve())
+    (login.bin / "python3").symlink_to(request.param)
     return login
 
 
@@ -132,6 +127,23 @@ async def test_login_shells(login: Login, shell: str) -> None:
         pytest.skip(f"{shell} is not installed")
     login.shell = [found, *(["sh"] if shell == "busybox" else []), "-c"]
     assert len((await login.one()).gpus) == 2
+
+
+@pytest.mark.parametrize("minor", range(6, 15), ids=lambda minor: f"3.{minor}")
+async def test_every_python(tmp_path: Path, minor: int) -> None:
+    """Delivered, then from the cache, with the real pynvml and no driver."""
+    found = python(minor)
+    if found is None:
+        pytest.skip(f"Python 3.{minor} is not installed")
+    login = Login(tmp_path, environment={"GPUHOP_SIMULATED": "", "LD_LIBRARY_PATH": "/nowhere"})
+    login.bin.mkdir()
+    (login.bin / "python3").symlink_to(found)
+    for _ in range(2):
+        sample = await login.one()
+        assert sample.source == "nvml"
+        assert sample.host.hostname == os.uname().nodename
+    compiled = (login.cache / payload().digest).rglob(f"main.cpython-3{minor}.pyc")
+    assert len(list(compiled)) == 1
 
 
 async def test_the_first_start_delivers_and_the_second_is_cached(login: Login) -> None:
