@@ -17,7 +17,9 @@ from gpuhop_tui.demo.scenario import BASTIONS, DemoBastion
 from gpuhop_tui.fleet.fleet import Fleet
 from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import FleetSource, FleetState, HistoryPoint
+from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
 from gpuhop_tui.ssh.prompts import Prompter
+from gpuhop_tui.ssh.terminal import Terminal
 
 SECONDS_TO_START = 20.0
 SECONDS_TO_END = 5.0
@@ -121,6 +123,16 @@ class DemoFleet:
 
     def sessions(self, node: str) -> NodeSessions | None:
         return self._fleet.sessions(node)
+
+    async def hop(
+        self,
+        node: str,
+        target: HopTarget,
+        *,
+        is_asking: Callable[[], bool],
+        on_terminal: Callable[[Terminal | None], None],
+    ) -> HopResult:
+        return await self._fleet.hop(node, target, is_asking=is_asking, on_terminal=on_terminal)
 
     async def start(self) -> None:
         await self._fleet.start()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from gpuhop_tui.config.hops import Hop, Route
@@ -14,11 +15,14 @@ from gpuhop_tui.fleet.monitor import NodeMonitor
 from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
 from gpuhop_tui.problem import Problem
+from gpuhop_tui.sessions.hop import EXIT_NO_LINK, run_hop
+from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.ssh.agent import Agent
 from gpuhop_tui.ssh.link import Link
 from gpuhop_tui.ssh.network import Network
 from gpuhop_tui.ssh.prompts import Prompter
 from gpuhop_tui.ssh.status import LinkState, LinkStatus
+from gpuhop_tui.ssh.terminal import Terminal
 
 MERGE_SECONDS = 0.05  # changes within this time are told as one
 TICK_SECONDS = 1.0
@@ -60,6 +64,7 @@ class Fleet:
             node.name: _first_node_state(node) for node in plan.nodes
         }
         self._agent_line = ""
+        self._lent: Counter[str] = Counter()  # open hops that may use the agent, by node
         self._tasks: list[asyncio.Task[None]] = []
         self._subscribers: set[asyncio.Event] = set()
         self._state = self._build()
@@ -130,6 +135,31 @@ class Fleet:
         """What acts upon a node's tmux sessions; None where the way to the node is not known."""
         return self._sessions.get(node)
 
+    async def hop(
+        self,
+        node: str,
+        target: HopTarget,
+        *,
+        is_asking: Callable[[], bool] = lambda: False,
+        on_terminal: Callable[[Terminal | None], None] = lambda _terminal: None,
+    ) -> HopResult:
+        """Hands the terminal over to a session on a node until it is left. See `run_hop`.
+
+        Raises KeyError for a node that the plan lacks.
+        """
+        route = {planned.name: planned.route for planned in self._plan.nodes}[node]
+        if isinstance(route, Problem):
+            return HopResult(HopEnd.FAILED, EXIT_NO_LINK, route.message, route)
+        self._lent[node] += route.target.forward_agent
+        self._tell()
+        try:
+            return await run_hop(
+                self.network, route, target, is_asking=is_asking, on_terminal=on_terminal
+            )
+        finally:
+            self._lent[node] -= route.target.forward_agent
+            self._tell()
+
     def _is_used(self, bastion: Route) -> bool:
         length = len(bastion.hops)
         return any(
@@ -196,7 +226,10 @@ class Fleet:
 
     def _build(self) -> FleetState:
         return FleetState(
-            tuple(self._bastions.values()), tuple(self._nodes.values()), self._agent_line
+            tuple(self._bastions.values()),
+            tuple(self._nodes.values()),
+            self._agent_line,
+            tuple(+self._lent),
         )
 
 

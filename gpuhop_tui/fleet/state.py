@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +13,8 @@ from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 
 if TYPE_CHECKING:
     from gpuhop_tui.fleet.sessions import NodeSessions
+    from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
+    from gpuhop_tui.ssh.terminal import Terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class FleetState:
     bastions: tuple[BastionState, ...] = ()
     nodes: tuple[NodeState, ...] = ()
     agent: str = ""  # one line about the agent, such as "2 keys"
+    lent_to: tuple[str, ...] = ()  # nodes with a shell open that may use the agent
 
     def node(self, name: str) -> NodeState | None:
         return next((node for node in self.nodes if node.name == name), None)
@@ -90,6 +93,17 @@ class FleetSource(Protocol):
 
     def sessions(self, node: str) -> NodeSessions | None:
         """What acts upon a node's tmux sessions; None where the way to the node is not known."""
+        ...
+
+    async def hop(
+        self,
+        node: str,
+        target: HopTarget,
+        *,
+        is_asking: Callable[[], bool],
+        on_terminal: Callable[[Terminal | None], None],
+    ) -> HopResult:
+        """Hands the terminal over to a session on a node until it is left. See `run_hop`."""
         ...
 
     async def start(self) -> None: ...

@@ -23,12 +23,14 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class SessionError(Exception):
-    """An action that was refused: what happened, and what to do."""
+    """An action that was refused: what happened, and what to do; `field` is that of `NewSession`
+    which it is about, if any."""
 
-    def __init__(self, message: str, advice: str) -> None:
+    def __init__(self, message: str, advice: str, field: str | None = None) -> None:
         super().__init__(f"{message}. {advice}")
         self.message = message
         self.advice = advice
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +109,13 @@ async def new_session(shell: RemoteShell, wanted: NewSession) -> Created:
         raise SessionError(
             f"there is no directory {plain(wanted.directory)} on {shell.node} that you may enter",
             "Make it first, or name another.",
+            "directory",
         )
     if "duplicate session" in said:
         raise SessionError(
             f"there is a session named {wanted.name} on {shell.node} already",
             "Choose another name, or attach to that one.",
+            "name",
         )
     raise SessionError(
         f"tmux on {shell.node} made no session: {said[:300] or f'it ended with {answer.status}'}",
