@@ -86,6 +86,8 @@ def fit_line(line: Iterable[Span], width: int, align: Align = "left") -> Line:
         text = cut(span.text, left)
         spans.append(Span(text, span.tone))
         left -= cell_len(text)
+        if text != span.text:
+            break  # one ellipsis says that there is more
     if left > 0:
         space = Span(" " * left)
         spans.insert(0, space) if align == "right" else spans.append(space)
