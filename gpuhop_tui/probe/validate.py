@@ -144,8 +144,9 @@ def _gpu(index: int, gpu: Json, details: Json, listed: tuple[Process, ...] | Non
         return Gpu(index, uuid, name, missing=missing, lost=lost)
     figures, missing = _figures(gpu, _GPU_FIGURES)
     given = _dict(gpu.get("missing"))
-    if "processes" in given:
-        missing["processes"] = clean(given["processes"], 200) or NOT_SENT
+    for part in ("processes", "mig"):
+        if part in given:
+            missing[part] = clean(given[part], 200) or NOT_SENT
     instances = _dict(gpu.get("mig"))
     mig = tuple(
         _instance(each, _dict(instances[str(each)]), details)

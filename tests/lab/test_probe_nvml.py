@@ -209,6 +209,15 @@ async def test_mig(node: Node) -> None:
     assert {process.pid for process in mig.processes} == {os.getpid(), os.getppid()}
 
 
+async def test_mig_instances_that_may_not_be_listed(node: Node) -> None:
+    node.nvml.gpu(1, mig=2)
+    node.nvml.fail("nvmlDeviceGetMigDeviceHandleByIndex", NO_PERMISSION, gpu=1)
+    async with node.samples() as samples:
+        gpu = (await first(samples)).gpus[1]
+    assert gpu.mig == ()
+    assert gpu.missing == {"mig": "no permission"}
+
+
 async def test_a_lost_gpu_leaves_the_others_and_comes_back(node: Node) -> None:
     async with node.samples() as samples:
         await first(samples)

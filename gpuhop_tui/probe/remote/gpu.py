@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pynvml
 
-from .errors import GpuLost, NotAvailable, first_of
+from .errors import GpuLost, NotAvailable, first_of, words
 from .running import MAX_PID, exists, running
 from .text import visible
 from .throttle import throttle_words
@@ -50,28 +50,12 @@ class GpuReader:
         if _mig_is_on(handle):
             if "utilization_percent" in missing:
                 missing["utilization_percent"] = MIG_IS_ON
-            gpu["mig"] = self._mig(handle)
+            gpu["mig"] = _instances(missing, handle)
         else:
             _note_processes(gpu, missing, handle)
         if missing:
             gpu["missing"] = missing
         return gpu
-
-    def _mig(self, handle: Any) -> Dict[str, Any]:
-        instances: Dict[str, Any] = {}
-        try:
-            most = first_of(lambda: pynvml.nvmlDeviceGetMaxMigDeviceCount(handle))
-        except NotAvailable:
-            return instances
-        for index in range(most):
-            try:
-                instance = first_of(
-                    partial(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, index)
-                )
-            except NotAvailable:
-                continue  # there is no instance at this index
-            instances[str(index)] = _instance(instance)
-        return instances
 
 
 def _figures(handle: Any) -> List[Tuple[str, List[Callable[[], Any]]]]:
@@ -161,6 +145,25 @@ def _mig_is_on(handle: Any) -> bool:
     except NotAvailable:
         return False
     return current == 1
+
+
+def _instances(missing: Dict[str, str], handle: Any) -> Dict[str, Any]:
+    """The MIG devices of a GPU by their index; why one cannot be had goes into `missing`."""
+    instances: Dict[str, Any] = {}
+    try:
+        most = first_of(lambda: pynvml.nvmlDeviceGetMaxMigDeviceCount(handle))
+    except NotAvailable as error:
+        missing["mig"] = str(error)
+        return instances
+    for index in range(most):
+        try:
+            instance = first_of(partial(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, index))
+        except NotAvailable as error:
+            if str(error) != words(pynvml.NVML_ERROR_NOT_FOUND):  # there is none at this index
+                missing["mig"] = str(error)
+        else:
+            instances[str(index)] = _instance(instance)
+    return instances
 
 
 def _instance(handle: Any) -> Dict[str, Any]:

@@ -50,7 +50,8 @@ def run(interval: float, heartbeat: float) -> NoReturn:
 
 
 def sample(source: Any, host: HostReader, seconds: float) -> Document:
-    """One document, within about `seconds` whatever hangs."""
+    """One document. GPUs, processes and the machine are each waited for no longer than about
+    `seconds`, and what hangs is waited for once; the first start of NVML takes its own time."""
     document: Document = source.read(seconds)
     host.ask()  # after the GPUs: the first time, that gives the CPU figure something to measure
     document["host"] = figures = host.read(seconds)

@@ -164,7 +164,7 @@ def tmux_pane(root: str, pid: int) -> str:
         if status is None or status.parent <= 1:
             return ""
         above = read_stat(root, status.parent)
-        if above is not None and above.name.startswith("tmux: server"):
+        if above is not None and (above.name == "tmux" or above.name.startswith("tmux: server")):
             return pane_of(_bytes(root, pid, "environ"))
         pid = status.parent
     return ""

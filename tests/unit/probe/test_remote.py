@@ -121,14 +121,15 @@ def test_this_very_process_is_read() -> None:
     assert str(1 << 22) not in details
 
 
-def test_a_process_above_a_tmux_server_names_its_pane(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", ["tmux: server", "tmux"])  # the second before tmux 2.6
+def test_a_process_above_a_tmux_server_names_its_pane(tmp_path: Path, server: str) -> None:
     def process(pid: int, name: str, parent: int, environ: bytes = b"") -> None:
         folder = tmp_path / str(pid)
         folder.mkdir()
         (folder / "stat").write_text(f"{pid} ({name}) S {parent} " + "0 " * 17 + "5 0")
         (folder / "environ").write_bytes(environ)
 
-    process(50, "tmux: server", 1)
+    process(50, server, 1)
     process(60, "bash", 50, b"TMUX=/tmp/s,50,2\0TMUX_PANE=%7\0")
     process(70, "python", 60)
     process(80, "sshd", 1)
