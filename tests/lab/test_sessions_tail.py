@@ -12,6 +12,7 @@ import pytest
 
 from gpuhop_tui.sessions.shell import RemoteShell
 from gpuhop_tui.sessions.tail import Tail
+from gpuhop_tui.sessions.tail_control import ControlFollower
 from gpuhop_tui.sessions.tail_screen import SCROLLBACK_LINES, Style
 from gpuhop_tui.sessions.tail_view import TailState
 from gpuhop_tui.sessions.tmux_control import control_command
@@ -76,17 +77,44 @@ async def test_numbered_lines_colours_and_wide_characters(
     await tmux("send-keys", "-t", "t", "PS1='$ '; clear; seq 50", "Enter")
     async with tail_of(link, "t", version=version) as tail:
         await shows_what_tmux_has(tail, tmux)
-        for typed in (
-            "seq 1000 1100",
-            r"printf '\033[31mred\033[0m \033[1;48;5;22mgreen\033[0m \033[38;2;1;2;3mrgb\033[m\n'",
-            r"printf '漢字 é e\u0301 ñ ｗｉｄｅ %s\n' end",
-            r"printf '%0300d\n' 7",
-            r"printf 'a\tb\rc\033[5Cd\033[Kx\n\033[2Aup\033[3Bdown\n'",
-            r"printf '\033ktitle\033\\after\033]2;t\007 \033P1;2q...\033\\end\n'",
-            r"for i in $(seq 30); do printf '\r%d%%' $i; done; echo",
-            r"printf '\033[5;10r\033[10H1\n2\n3\n\033[r\033[20H'",
-        ):
+        for typed in STREAMS:
             await tmux("send-keys", "-t", "t", typed, "Enter")
+            await shows_what_tmux_has(tail, tmux)
+        await await_until(lambda: _same_history(tail, tmux), "the same scrollback")
+
+
+STREAMS = (
+    "seq 1000 1100",
+    r"printf '\033[31mred\033[0m \033[1;48;5;22mgreen\033[0m \033[38;2;1;2;3mrgb\033[m\n'",
+    r"printf '漢字 é e\u0301 ñ ｗｉｄｅ %s\n' end",
+    r"printf '%0300d\n' 7",
+    r"printf 'a\tb\rc\033[5Cd\033[Kx\n\033[2Aup\033[3Bdown\n'",
+    r"printf '\033ktitle\033\\after\033]2;t\007 \033P1;2q...\033\\end\n'",
+    r"for i in $(seq 30); do printf '\r%d%%' $i; done; echo",
+    r"printf '\033[5;10r\033[10H1\n2\n3\n\033[r\033[20H'",
+)
+
+
+async def test_the_emulation_alone_is_right(
+    link: Link, tmux: Tmux, node_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without tmux being asked again: what comes by is drawn as tmux draws it."""
+
+    async def unasked(_: ControlFollower) -> None:
+        return None
+
+    node_world.nodes[0].write("text", "".join(f"line {k} {'word ' * 9}\n" for k in range(400)))
+    await tmux.new("t", "bash --norc")
+    await tmux("send-keys", "-t", "t", "PS1='$ '; clear", "Enter")
+    await await_until(lambda: _says(tmux, "$"), "a prompt")
+    async with tail_of(link, "t") as tail:
+        await shows_what_tmux_has(tail, tmux)
+        monkeypatch.setattr(ControlFollower, "_compare", unasked)
+        for typed in (*STREAMS, "clear", "less text"):
+            await tmux("send-keys", "-t", "t", typed, "Enter")
+            await shows_what_tmux_has(tail, tmux)
+        for key in ("Space", "Down", "/42", "Enter", "G", "g", "b", "q"):
+            await tmux("send-keys", "-t", "t", key)
             await shows_what_tmux_has(tail, tmux)
         await await_until(lambda: _same_history(tail, tmux), "the same scrollback")
 
