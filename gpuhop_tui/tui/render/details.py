@@ -14,7 +14,9 @@ _LABEL = 18
 def gpu_details(gpu: Gpu, width: int) -> list[Line]:
     """One line a figure; what is missing carries its reason."""
     if gpu.lost is not None:
-        head = [_line("lost", f"× {clean(gpu.lost)}", Tone.BAD)]
+        reason = clean(gpu.lost)
+        words = reason if "lost" in reason.lower() else f"lost: {reason}"
+        head = [_line("state", f"× {words}", Tone.BAD)]
         return head + [_line(name, text) for name, text in _identity(gpu) if text]
     lines = []
     for field, text in _figures(gpu):

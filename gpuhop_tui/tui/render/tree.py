@@ -141,17 +141,22 @@ class TreeLayout:
         """The layout for a fleet in a tree of `width` cells."""
         minis = max((len(n.sample.gpus) for n in state.nodes if n.sample), default=8)
         minis = min(minis, MINIS_MOST)
-        name = max(
-            (_indent(n) + cell_len(clean(n.name)) + _mark(n) for n in state.nodes), default=8
-        )
+        marked = max((_indent(n) + _name(n) + _mark(n) for n in state.nodes), default=8)
+        name = max((_indent(n) + _name(n) for n in state.nodes), default=8)
         tail = len(f"{minis} free")
         room = width - 2 - 2 - minis - 1 - tail
-        with_rtt = room - name >= 8
-        return cls(width, max(6, min(name, room)), minis, with_rtt)
+        with_rtt = room - marked >= 8
+        if name > room:  # names are kept whole, at the cost of the bars
+            room = min(name, width - 2 - 2 - tail)
+        return cls(width, max(6, min(marked, room)), minis, with_rtt)
 
 
 def _indent(node: NodeState) -> int:
     return 2 * len(node.via)
+
+
+def _name(node: NodeState) -> int:
+    return cell_len(clean(node.name))
 
 
 def _mark(node: NodeState) -> int:
@@ -178,18 +183,18 @@ def bastion_line(
 def node_line(node: NodeState, row: Row, layout: TreeLayout, now: float) -> Line:
     """`● gpu-01  ▇▇▁█▅▁▁▂  3 free`, or what stands in the way of it."""
     indent = 2 * row.depth
-    mark = _mark(node)
     room = max(4, layout.name - indent)
+    minis, tail = _minis(node, layout.minis), _tail(node, layout, now)
     left = [Span(" " * indent), node_glyph(node), Span(" ")]
-    if mark:
-        name = cut(clean(node.name), room - mark)
-        pad = " " * (room - mark - cell_len(name))
-        left += [Span(name), Span(SIMULATED + pad, Tone.INFO)]
-    else:
+    mark = _mark(node)
+    needed = width_of(left) + _name(node) + mark + 2 + width_of(minis) + 1 + width_of(tail)
+    if mark and needed <= layout.width:
+        pad = " " * (room - mark - _name(node))
+        left += [Span(clean(node.name)), Span(SIMULATED + pad, Tone.INFO)]
+    else:  # the head of the node marks it too
         left.append(Span(fit(clean(node.name), room)))
     left.append(Span("  "))
     rest = layout.width - width_of(left)
-    minis, tail = _minis(node, layout.minis), _tail(node, layout, now)
     if minis and width_of(minis) + 1 + width_of(tail) > rest:
         minis = []
     if minis:

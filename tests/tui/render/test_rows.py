@@ -212,7 +212,9 @@ def test_details_name_every_figure_or_its_reason() -> None:
     assert "processes         – nvidia-smi does not tell users" in lines
     assert "the node gave no reason" in text(gpu_details(Gpu(0), 72))
     lost = text(gpu_details(Gpu(0, lost="Xid 79", name="A100"), 72))
-    assert "lost              × Xid 79" in lost
+    assert "state             × lost: Xid 79" in lost
+    again = text(gpu_details(Gpu(0, lost="GPU is lost", name="A100"), 72))
+    assert "state             × GPU is lost" in again
     assert "A100" in lost
 
 
