@@ -132,13 +132,13 @@ class HeldKeys:
         return data
 
     def preview(self, columns: int) -> str:
-        """Such as `3 keys held: ls⏎ (the first 2 may have arrived)`."""
+        """Such as `3 keys held: ls⏎ (2 may have arrived)`: those that were typed first."""
         count = len(_KEY.findall(self.data))
         text = f"{count} key{'' if count == 1 else 's'} held: "
         note = ""
         if self.doubtful:
             sure = len(_KEY.findall(self.data[: self.doubtful]))
-            note = " (may have arrived)" if sure == count else f" (the first {sure} may be there)"
+            note = " (may have arrived)" if sure == count else f" ({sure} may have arrived)"
         if self.refused:
             note += " (no room for more)"
         return text + clipped(shown(self.data), max(8, columns - len(text) - len(note))) + note

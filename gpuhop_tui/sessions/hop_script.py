@@ -17,7 +17,6 @@ HISTORY_LINES = 20000  # scrollback of sessions that we make, if the user's tmux
 HEADER_START = b"\x1b]7337;gpuhop;"
 HEADER_END = b"\x07"
 GO = b"\n"
-_GO_ECHOED = b"\r\n"
 _HEADER_LIMIT = 4096
 
 # $D: a directory of ours (0700) whose sockets and files belong to this user on this machine only;
@@ -44,7 +43,8 @@ boot() { read -r B </proc/sys/kernel/random/boot_id; } 2>/dev/null; B=; boot;
 """
 
 # The arguments are those of `attach_command`, in its order. The header is answered by an empty line
-# (GO) before tmux starts: tmux discards what is still on its way to the terminal (TCOFLUSH).
+# (GO) before tmux starts: tmux discards what is still on its way to the terminal (TCOFLUSH). What
+# is typed from then on is tmux's, and neither echoed nor understood by the tty.
 _ATTACH = """
 S=$1; N=$2; create=$3; old=$4; lend=$5; W=$6; H=$7; dir=$8; rgb=$9; start=${10}; cmd=${11};
 run=${12}; limit=${13};
@@ -74,7 +74,7 @@ id=$1; made=$2;
 if [ -n "$old" ] && T list-clients -F "#{client_pid}" 2>/dev/null | grep -qx "$old"; then
  kill -HUP "$old" 2>/dev/null; fi;
 set --; if [ "$rgb" = 1 ] && tmux -T RGB -V >/dev/null 2>&1; then set -- -T RGB; fi;
-say tmux; read -r go;
+stty raw -echo; say tmux; read -r go;
 if [ -n "$S" ]; then exec tmux -u "$@" -S "$S" attach-session -t "$id"; fi;
 exec tmux -u "$@" -L gpuhop attach-session -t "$id"
 """
@@ -175,14 +175,10 @@ class HeaderReader:
     def __init__(self) -> None:
         self.header: Header | None = None
         self._held = b""
-        self._echo_comes = False
 
     def feed(self, data: bytes) -> bytes:
         """The bytes that are for the terminal."""
         if self.header is not None:
-            if self._echo_comes and data:
-                self._echo_comes = False
-                return data.removeprefix(_GO_ECHOED)
             return data
         data = self._held + data
         self._held = b""
@@ -199,7 +195,6 @@ class HeaderReader:
             self._held = data[start:]
             return data[:start]
         self.header = _parse_header(data[start + len(HEADER_START) : end])
-        self._echo_comes = self.header.mode == "tmux"
         return data[:start] + data[end + len(HEADER_END) :]
 
 

@@ -52,35 +52,40 @@ def away_line(link: Link, since: float, held: HeldKeys, columns: int) -> str:
     """While the link is away: what happened, since when, what is done about it."""
     status, now = link.status, time.time()
     lost = f"{link.name} lost {clock(since)} ({duration(now - since)})"
+    step = ""
     if status.state is LinkState.BLOCKED:
-        todo = f"needs you: {status.problem.advice if status.problem else ''} · ctrl+] r retries"
+        todo = "needs you"
+        step = f": {status.problem.advice} · ctrl+] r retries" if status.problem else ""
     elif link.is_up:
         todo = "reattaching"
     elif status.state is LinkState.CONNECTING:
-        todo = f"connecting{f' ({status.step})' if status.step else ''}"
+        todo, step = "connecting", f" ({status.step})" if status.step else ""
     elif status.retry_at is not None and status.retry_at > now + 0.5:
         todo = f"next try in {status.retry_at - now:.0f} s"
     else:
         todo = "trying now"
-    why = status.problem.message if status.problem is not None else ""
-    keys = "ctrl+] menu · ctrl+] r retry now"
     if held:
-        keys = f"{held.preview(max(20, columns // 3))} · ctrl+] menu"
-    # The reason is the first to go where there is no room.
-    full = f" {lost} · {todo} · {keys}"
-    if why and len(full) + len(why) + 3 < columns:
-        return f" {lost} · {why} · {todo} · {keys}"
-    if len(full) < columns:
-        return full
-    short = f" {link.name} lost {clock(since)} · {todo} · {keys}"
-    return short if len(short) < columns else f" lost {clock(since)} · {todo} · {keys}"
+        text = f" {lost} · {todo} · "
+        return text + held.preview(columns - len(text) - 1)
+    keys = "ctrl+] menu · ctrl+] r retry now"
+    why = f"{status.problem.message} · " if status.problem is not None else ""
+    # What can be done without goes first where there is no room.
+    for text in (
+        f" {lost} · {why}{todo}{step} · {keys}",
+        f" {lost} · {todo}{step} · {keys}",
+        f" {lost} · {todo}{step} · ctrl+] menu",
+        f" {lost} · {todo} · ctrl+] menu",
+    ):
+        if len(text) < columns:
+            return text
+    return f" lost {clock(since)} · {todo} · ctrl+] menu"
 
 
 def stalled_line(link: Link, since: float, held: HeldKeys, columns: int) -> str:
     """The connection is open, but nothing has come back for a while."""
     text = f" {link.name} does not answer since {clock(since)} ({duration(time.time() - since)})"
     if held:
-        return f"{text} · {held.preview(max(20, columns // 3))} · ctrl+] menu"
+        return f"{text} · {held.preview(columns - len(text) - 4)}"
     return f"{text} · ctrl+] menu"
 
 
