@@ -126,10 +126,9 @@ def test_the_program_is_stopped_and_continued(one_node: World) -> None:
     with counting(world, job_control=True) as terminal:
         pid = under_job_control(terminal)
         os.kill(pid, signal.SIGSTOP)
-        terminal.until_true(lambda: not terminal.is_raw, "the shell to take the terminal")
+        terminal.until("Stopped")
         world["bastion"].sshd.drop_connections()  # what a long sleep does to a connection
-        terminal.press("fg\r")
-        terminal.until_true(lambda: terminal.is_raw, "it to go on")
+        terminal.press("fg\n")
         back(terminal)
         assert_nothing_lost(terminal, world["gpu-01"])
 
