@@ -30,6 +30,7 @@ class ErrorKind(StrEnum):
     NO_PERMISSION = "no-permission"
     NO_PROBE = "no-probe"
     NO_TMUX = "no-tmux"
+    NO_DOCKER = "no-docker"
 
     @property
     def needs_person(self) -> bool:
