@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -26,7 +27,12 @@ class Agent:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
-        wait_until(self.socket.is_socket, "the agent's socket")
+        wait_until(self._listens, "the agent to listen")
+
+    def _listens(self) -> bool:
+        """A socket's file is there before anybody listens at it."""
+        with socket.socket(socket.AF_UNIX) as visitor:
+            return visitor.connect_ex(str(self.socket)) == 0
 
     def stop(self) -> None:
         """End it; the keys it held are gone."""

@@ -25,7 +25,7 @@ from tests.lab.driving import (
     status,
 )
 from tests.lab.fixtures import require_lab
-from tests.lab.machine import INSIDE, Spec
+from tests.lab.machine import INSIDE, Machine, Spec
 from tests.lab.nvml import (
     DRIVER_NOT_LOADED,
     GPU_IS_LOST,
@@ -34,6 +34,7 @@ from tests.lab.nvml import (
     FakeNvml,
     build,
 )
+from tests.lab.waiting import wait_until
 from tests.lab.world import World
 
 NODES = ("gpu-01", "gpu-02", "gpu-03")
@@ -119,7 +120,7 @@ def test_processes_have_their_users_and_commands(cluster: Cluster) -> None:
     node = cluster.world["gpu-01"]
     child = node.popen(node.as_user(["sleep", "3600"]))
     try:
-        (inside,) = (int(word) for word in node.run(["pidof", "sleep"]).stdout.split())
+        inside = int(wait_until(lambda: _pid_inside(node, "sleep"), "the process"))
         cluster.nvml["gpu-01"].processes(1, compute={inside: 3 * GIB})
         _, nodes = status(cluster.world.laptop, "gpu-01")
         (process,) = nodes["gpu-01"]["gpus"][1]["processes"]
@@ -133,6 +134,11 @@ def test_processes_have_their_users_and_commands(cluster: Cluster) -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def _pid_inside(node: Machine, name: str) -> str:
+    """The pid as the node numbers it; "" where the program does not run."""
+    return node.run(["pidof", name], check=False).stdout.strip()
 
 
 def test_one_node_alone_is_asked_for(cluster: Cluster) -> None:
