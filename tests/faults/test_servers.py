@@ -176,3 +176,15 @@ async def test_what_is_refused_is_tried_again_ever_more_slowly(world: World, tim
         assert link.status.problem.kind is ErrorKind.REFUSED
         await reached(link, lambda link: link.status.retry_at is not None, "waiting")
         assert link.status.state is LinkState.WAITING
+
+
+async def test_a_server_that_takes_few_logins_at_a_time(make_world: MakeWorld) -> None:
+    """A MaxStartups below what is tried at once: those dropped come in a little later."""
+    spec = Spec("narrow", sshd={"MaxStartups": "3:100:3", "MaxSessions": "1"})
+    world = make_world(bastions=[spec], nodes=0)
+    async with network_of(world.laptop) as network:
+        hops = [hop_to(world.laptop, world.bastion.sshd, name=f"alias-{k}") for k in range(20)]
+        links = [network.link(Route((hop,))) for hop in hops]
+        await asyncio.gather(*(up(link, seconds=60) for link in links))
+        kinds = {event.problem.kind for link in links for event in link.events if event.problem}
+    assert kinds <= {ErrorKind.OVERLOADED}
