@@ -13,7 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.rows import Row
-from tests.lab.driving import gpu_nodes, logins, network_of, plan_of, simulate, status, up
+from tests.lab.driving import (
+    all_live,
+    fleet_of,
+    fleet_reached,
+    gpu_nodes,
+    logins,
+    network_of,
+    plan_of,
+    simulate,
+    status,
+    up,
+)
 from tests.lab.world import World
 
 NODES = 40
@@ -29,16 +40,20 @@ def measure() -> Iterator[Row]:
     with World(nodes=gpu_nodes(NODES)) as world:
         simulate(*world.nodes)
         config = _peer_config(world)
-        connect, connect_peer, sample, sample_peer = [], [], [], []
+        connect, connect_peer, live, sample, sample_peer = [], [], [], [], []
         for _ in range(ROUNDS):
             connect.append(asyncio.run(_connect(world)))
             connect_peer.append(_xargs(world, config, "true"))
+            live.append(asyncio.run(_live(world)))
             sample.append(_status(world, 0))
             sample_peer.append(_xargs(world, config, SAMPLE))
         refused = _refusals(world)
         world.nodes[NODES // 2].sshd.stop()
         one_dead = [_status(world, 1) for _ in range(ROUNDS)]
     yield _row(f"{NODES} nodes connected, in a running program", connect, connect_peer, LIMIT)
+    yield _row(
+        f"{NODES} nodes connected and sampled, in a running program", live, sample_peer, LIMIT
+    )
     yield _row(f"{NODES} nodes connected and sampled, `status --json`", sample, sample_peer, LIMIT)
     yield Row("logins refused meanwhile", str(refused), "", refused, 0, "logins")
     yield _row(f"one dead node among {NODES}, `status --json`", one_dead, sample, ONE_DEAD_LIMIT)
@@ -55,6 +70,13 @@ async def _connect(world: World) -> float:
         started = time.perf_counter()
         links = [network.link(node.route) for node in plan.nodes]  # type: ignore[arg-type]
         await asyncio.gather(*(up(link, seconds=60) for link in links))
+        return time.perf_counter() - started
+
+
+async def _live(world: World) -> float:
+    started = time.perf_counter()
+    async with fleet_of(world.laptop) as fleet:
+        await fleet_reached(fleet, all_live, "live", seconds=60)
         return time.perf_counter() - started
 
 
