@@ -39,7 +39,11 @@ FLOOD_SECONDS = (1.0, 8.0)  # until its output is asked for again, the shortest 
 ANSWER_SECONDS = 15.0
 
 _SLICE = 1 << 11
-_SUBSCRIPTION = "gpuhop"
+# What output does not tell; tmux looks for changes of it once a second.
+_TOLD = (
+    "#{pane_width} #{pane_height} #{pane_dead} #{pane_dead_status} #{pane_dead_signal}"
+    " #{session_id} #{pane_title}"
+)
 _CHECK_AFTER = frozenset(
     {
         "layout-change",
@@ -93,8 +97,7 @@ class ControlFollower:
         reader.add_done_callback(lambda _: self._wake.set())
         try:
             await self._seed(SEED_LINES)
-            what = "#{pane_width} #{pane_height} #{pane_dead} #{session_id} #{pane_title}"
-            await self._ask(f"refresh-client -B '{_SUBSCRIPTION}:{self._pane}:{what}'")
+            await self._ask(f"refresh-client -B 'gpuhop:{self._pane}:{_TOLD}'")
             while not reader.done():
                 await self._frame()
             if (await reader) == "gone":

@@ -336,7 +336,7 @@ async def test_a_dead_pane_tells_its_exit_status(link: Link, tmux: Tmux, version
         await shows_what_tmux_has(tail, tmux)
         await tmux("send-keys", "-t", "t", "Enter")
         await await_until(lambda: tail.view.dead, "the pane's death")
-        assert tail.view.exit_status == 7
+        await await_until(lambda: tail.view.exit_status == 7, "its exit status")
         await shows_what_tmux_has(tail, tmux)
 
 
