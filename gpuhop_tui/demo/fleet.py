@@ -14,6 +14,7 @@ from typing import Any
 from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
 from gpuhop_tui.demo.scenario import BASTIONS, DemoBastion
+from gpuhop_tui.fleet.containers import NodeContainers
 from gpuhop_tui.fleet.fleet import Fleet
 from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import FleetSource, FleetState, HistoryPoint
@@ -123,6 +124,12 @@ class DemoFleet:
 
     def sessions(self, node: str) -> NodeSessions | None:
         return self._fleet.sessions(node)
+
+    def watch_containers(self, wanted: bool) -> None:
+        self._fleet.watch_containers(wanted)
+
+    def containers(self, node: str) -> NodeContainers | None:
+        return self._fleet.containers(node)
 
     async def hop(
         self,

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
+from gpuhop_tui.fleet.containers import NodeContainers, with_container_names, with_gpu_memory
 from gpuhop_tui.fleet.history import History
 from gpuhop_tui.fleet.monitor import NodeMonitor
 from gpuhop_tui.fleet.sessions import NodeSessions
@@ -56,6 +57,8 @@ class Fleet:
         self._monitors: dict[str, NodeMonitor] = {}
         self._sessions: dict[str, NodeSessions] = {}
         self._sessions_watched = False
+        self._containers: dict[str, NodeContainers] = {}
+        self._containers_watched = False
         self._bastion_links: dict[str, Link] = {}
         self._bastions: dict[str, BastionState] = {
             bastion.name: _first_bastion_state(bastion) for bastion in plan.bastions
@@ -95,6 +98,7 @@ class Fleet:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await asyncio.gather(*(each.close() for each in self._sessions.values()))
+        await asyncio.gather(*(each.close() for each in self._containers.values()))
         await self.network.close()
 
     async def changes(self) -> AsyncIterator[FleetState]:
@@ -160,6 +164,16 @@ class Fleet:
             self._lent[node] -= route.target.forward_agent
             self._tell()
 
+    def watch_containers(self, wanted: bool) -> None:
+        """Begins or ends to list the containers of every node: on while somebody looks."""
+        self._containers_watched = wanted
+        for containers in self._containers.values():
+            containers.watch(wanted)
+
+    def containers(self, node: str) -> NodeContainers | None:
+        """A node's engine, to act upon; None where the way to the node is not known."""
+        return self._containers.get(node)
+
     def _is_used(self, bastion: Route) -> bool:
         length = len(bastion.hops)
         return any(
@@ -171,8 +185,14 @@ class Fleet:
         name = node.name
 
         def changed() -> None:
+            state = monitor.state
             self._nodes[name] = replace(
-                monitor.state, sessions=sessions.sessions, sessions_problem=sessions.problem
+                state,
+                sample=with_container_names(state.sample, containers.listing),
+                sessions=sessions.sessions,
+                sessions_problem=sessions.problem,
+                containers=with_gpu_memory(containers.listing, state.live_sample),
+                containers_problem=containers.problem,
             )
             self._tell()
 
@@ -180,6 +200,9 @@ class Fleet:
         sessions = NodeSessions(link, changed)
         sessions.watch(self._sessions_watched)
         self._sessions[name] = sessions
+        containers = NodeContainers(link, node.docker_socket, changed)
+        containers.watch(self._containers_watched)
+        self._containers[name] = containers
         monitor = NodeMonitor(
             self._nodes[name],
             link,

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from gpuhop_tui.containers.model import Listing
 from gpuhop_tui.probe.sample import Sample
 from gpuhop_tui.problem import Problem
 from gpuhop_tui.sessions.model import TmuxSession
 from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 
 if TYPE_CHECKING:
+    from gpuhop_tui.fleet.containers import NodeContainers
     from gpuhop_tui.fleet.sessions import NodeSessions
     from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
     from gpuhop_tui.ssh.terminal import Terminal
@@ -43,6 +45,13 @@ class NodeState:
     events: tuple[LinkEvent, ...] = ()  # oldest first, bounded
     sessions: tuple[TmuxSession, ...] | None = None  # None: not looked at; kept when stale
     sessions_problem: Problem | None = None  # the link is up but they cannot be told
+    containers: Listing | None = None  # None: not looked at; kept when stale
+    containers_problem: Problem | None = None  # the link is up but they cannot be told
+
+    @property
+    def live_sample(self) -> Sample | None:
+        """The sample, where it is one of now."""
+        return None if self.stale else self.sample
 
     @property
     def problem(self) -> Problem | None:
@@ -104,6 +113,14 @@ class FleetSource(Protocol):
         on_terminal: Callable[[Terminal | None], None],
     ) -> HopResult:
         """Hands the terminal over to a session on a node until it is left. See `run_hop`."""
+        ...
+
+    def watch_containers(self, wanted: bool) -> None:
+        """Begins or ends to list the containers of every node: on while somebody looks."""
+        ...
+
+    def containers(self, node: str) -> NodeContainers | None:
+        """A node's engine, to act upon; None where the way to the node is not known."""
         ...
 
     async def start(self) -> None: ...

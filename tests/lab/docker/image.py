@@ -12,8 +12,8 @@ from pathlib import Path
 PROGRAMS = ("busybox", "bash", "sshd", "ssh-keygen", "tmux", "git")
 _APPLETS = """
     sh ls cat sleep echo id ps top dd nc env mkdir chmod chown rm cp mv grep sed head tail cut tr
-    date stat touch test true false kill mktemp printf pwd rmdir sync uname wc hostname find sha256sum od
-    readlink ln sort
+    date stat touch test true false kill mktemp printf pwd rmdir sync uname wc hostname find od
+    sha256sum readlink ln sort
 """
 _USERS = "root:x:0:0:root:/root:/bin/bash\nsshd:x:100:100::/run/sshd:/bin/false\n"
 _FILES = {
@@ -21,8 +21,11 @@ _FILES = {
     "etc/group": "root:x:0:\nsshd:x:100:\n",
     "etc/shadow": "root:*:19000::::::\nsshd:*:19000::::::\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-    # Tells what a file says, as the real one tells what the driver says.
-    "usr/bin/nvidia-smi": "#!/bin/sh\ncat /etc/gpus 2>&1\nexec test ! -e /etc/gpus-lost\n",
+    # Says what a file says, as the real one says what the driver says; its exit status is another.
+    "usr/bin/nvidia-smi": (
+        "#!/bin/sh\n[ -e /etc/gpus ] || exit 127\ncat /etc/gpus\n"
+        "exit $(cat /etc/gpus-status 2>/dev/null || echo 0)\n"
+    ),
 }
 
 

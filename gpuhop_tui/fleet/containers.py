@@ -1,0 +1,163 @@
+"""The containers of one node: watched while somebody looks, and the engine to act upon them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from gpuhop_tui.containers.engine import Engine
+from gpuhop_tui.containers.errors import ContainerError
+from gpuhop_tui.containers.model import Container, Listing, LostGpus
+from gpuhop_tui.containers.watch import ContainerWatch
+from gpuhop_tui.probe.sample import Gpu, Process, Sample
+from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
+from gpuhop_tui.ssh.backoff import delay_seconds
+from gpuhop_tui.ssh.link import Link
+
+_log = logging.getLogger(__name__)
+
+
+class NodeContainers:
+    """Keeps `listing` and `problem` true while `watch(True)`; calls `changed()` after a change.
+
+    `engine` is for whoever acts: what it does shows in the listing by itself, while it is watched.
+    """
+
+    def __init__(self, link: Link, socket: str, changed: Callable[[], None]) -> None:
+        self.engine = Engine(link, socket)
+        self._link = link
+        self._changed = changed
+        self._watch: ContainerWatch | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._rng = random.Random()
+        self.listing: Listing | None = None
+        self.problem: Problem | None = None
+
+    def watch(self, wanted: bool) -> None:
+        """Begins or ends to look; what was seen last stays."""
+        if wanted and self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"containers of {self._link.name}")
+        elif not wanted and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def close(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self.engine.close()
+
+    async def check_gpus(self, container: Container) -> LostGpus | None:
+        """Looks at once whether it lost its GPUs; nothing where the engine is not watched."""
+        return await self._watch.check_gpus(container) if self._watch else None
+
+    async def _run(self) -> None:
+        failures = 0
+
+        def tell(listing: Listing) -> None:
+            nonlocal failures
+            failures = 0
+            self._set(listing, None)
+
+        while True:
+            await self._link.connection()
+            self._watch = ContainerWatch(self.engine, tell)
+            try:
+                await self._watch.run()
+                continue
+            except ProblemError as error:
+                problem = error.problem
+            except ContainerError as error:
+                problem = Problem(self._link.name, ErrorKind.NO_DOCKER, error.message, error.advice)
+            except Exception as error:
+                _log.exception("unexpected failure while listing containers")
+                problem = _unexpected(self._link.name, error)
+            if self._link.is_up:  # otherwise the link says what is wrong, and comes back
+                self._set(self.listing, problem)
+            failures += 1
+            await asyncio.sleep(max(0.5, delay_seconds(failures, self._rng)))
+
+    def _set(self, listing: Listing | None, problem: Problem | None) -> None:
+        if listing != self.listing or problem != self.problem:
+            self.listing, self.problem = listing, problem
+            self._changed()
+
+
+def with_container_names(sample: Sample | None, listing: Listing | None) -> Sample | None:
+    """`sample` with the names of the containers that its processes run in."""
+    if sample is None or listing is None:
+        return sample
+    names = {each.id: each.name for each in listing.containers}
+    if not any(process.container_id in names for process in _processes(sample)):
+        return sample
+    return replace(sample, gpus=tuple(_named(gpu, names) for gpu in sample.gpus))
+
+
+def with_gpu_memory(listing: Listing | None, sample: Sample | None) -> Listing | None:
+    """`listing` with what each running container's processes hold on the GPUs of a live sample,
+    or why that is not known."""
+    if listing is None:
+        return None
+    reason = _why_no_figures(sample)
+    used: dict[str, int | None] = {}
+    for process in _processes(sample) if sample is not None and reason is None else ():
+        if process.container_id:
+            before = used.get(process.container_id, 0)
+            known = before is not None and process.memory_bytes is not None
+            used[process.container_id] = (
+                (before or 0) + (process.memory_bytes or 0) if known else None
+            )
+
+    def filled(container: Container) -> Container:
+        if not container.running:
+            return container
+        missing = {k: v for k, v in container.missing.items() if k != "gpu_memory_bytes"}
+        if reason is not None:
+            return replace(container, missing={**missing, "gpu_memory_bytes": reason})
+        memory = used.get(container.id, 0)
+        if memory is None:
+            missing["gpu_memory_bytes"] = "the driver does not say for all of its processes"
+        return replace(container, gpu_memory_bytes=memory, missing=missing)
+
+    return replace(listing, containers=tuple(map(filled, listing.containers)))
+
+
+def _why_no_figures(sample: Sample | None) -> str | None:
+    if sample is None:
+        return "no figures from the node's GPUs"
+    if sample.problem is not None:
+        return sample.problem.message
+    if sample.source == "nvidia-smi":
+        return "nvidia-smi does not tell whose container a process is in"
+    return None
+
+
+def _processes(sample: Sample) -> Iterator[Process]:
+    """Each once: those of a GPU in MIG mode are those of its instances."""
+    for gpu in sample.gpus:
+        yield from gpu.processes
+
+
+def _named(gpu: Gpu, names: Mapping[str, str]) -> Gpu:
+    def named(processes: tuple[Process, ...]) -> tuple[Process, ...]:
+        return tuple(map(one, processes))
+
+    def one(process: Process) -> Process:
+        name = names.get(process.container_id or "")
+        return process if name is None else replace(process, container=name)
+
+    mig = tuple(replace(each, processes=named(each.processes)) for each in gpu.mig)
+    return replace(gpu, processes=named(gpu.processes), mig=mig)
+
+
+def _unexpected(node: str, error: Exception) -> Problem:
+    return Problem(
+        node,
+        ErrorKind.NO_DOCKER,
+        f"listing the containers failed: {error or type(error).__name__}",
+        "It is tried again by itself; the log file (--log-file) has the details.",
+    )
