@@ -49,7 +49,7 @@ class Screen:
         self._shift = 0
         self._tabs = set(range(0, self.columns, 8))
         self._saved = _Saved()
-        self._last = " "
+        self._last = ""  # what REP repeats
 
     def _blank_rows(self, pen: Pen = PLAIN) -> list[Row]:
         return [Row(self.columns, pen) for _ in range(self.height)]
@@ -108,7 +108,7 @@ class Screen:
         if not text.isascii():
             self._draw_wide(text)
             return
-        self._last = text[-1]
+        self._last = text[-1:]
         while text:
             if self.wrapping and self.mode(7):
                 self._wrap()
