@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gpuhop_tui.cli.failure import CommandError
 
 if TYPE_CHECKING:
+    from gpuhop_tui.cli.hop import HopPrompter
     from gpuhop_tui.ssh.prompts import Prompter
     from gpuhop_tui.tui.opening import FirstRun, Opened, OpenFleet
 
@@ -23,11 +24,18 @@ def run_dashboard(options: argparse.Namespace) -> int:
     from gpuhop_tui.tui.app import GpuhopApp
 
     opener = Opener(open_demo if options.demo else open_configured(options.config))
-    app = GpuhopApp(opener.open)
+    app = GpuhopApp(opener.open, hop_prompter=hop_prompter)
     status = app.run() or app.return_code  # no result: the app failed, and has said so
     if status and opener.failure is not None:  # what the screen said stays to be read and copied
         raise CommandError(str(opener.failure).splitlines(), status)
     return status or 0
+
+
+def hop_prompter() -> HopPrompter:
+    """Asks on the terminal while a hop has it."""
+    from gpuhop_tui.cli.hop import HopPrompter
+
+    return HopPrompter()
 
 
 class Opener:
@@ -62,6 +70,7 @@ def open_configured(config: Path | None) -> OpenFleet:
 
     async def open_fleet(prompter: Prompter) -> Opened | FirstRun:
         from gpuhop_tui.cli import open as opening
+        from gpuhop_tui.sessions.hop_memory import open_hops
         from gpuhop_tui.tui.opening import Opened
 
         path = opening.find(config)
@@ -72,6 +81,6 @@ def open_configured(config: Path | None) -> OpenFleet:
         loaded = opening.load(path)
         opening.warnings(path)
         source = await opening.build_fleet(loaded, prompter, retry=True)
-        return Opened(source, loaded.ui.theme, loaded.ui.keymap)
+        return Opened(source, loaded.ui.theme, loaded.ui.keymap, open_hops())
 
     return open_fleet

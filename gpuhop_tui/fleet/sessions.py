@@ -41,6 +41,7 @@ class NodeSessions:
     def watch(self, wanted: bool) -> None:
         """Begins or ends to look; what was seen last stays."""
         if wanted and self._task is None:
+            self._watch.look_soon()  # at new servers too: what is there may be another by now
             self._task = asyncio.create_task(self._run(), name=f"sessions of {self._link.name}")
         elif not wanted and self._task is not None:
             self._task.cancel()

@@ -14,6 +14,7 @@ from textual.binding import BindingType
 from textual.worker import Worker, WorkerState
 
 from gpuhop_tui.tui import keymap as keys
+from gpuhop_tui.tui.hopping import Hopper, HopPrompter
 from gpuhop_tui.tui.messages import (
     Asked,
     FleetChanged,
@@ -67,6 +68,7 @@ class GpuhopApp(App[int]):
         keymap: Mapping[str, str] | None = None,
         theme: str | None = None,
         clock: Callable[[], float] = time.time,
+        hop_prompter: Callable[[], HopPrompter] | None = None,
     ) -> None:
         super().__init__()
         self.clock = clock
@@ -74,6 +76,7 @@ class GpuhopApp(App[int]):
         self.dashboard: DashboardScreen | None = None  # None: before the second frame
         self._open_fleet = open_fleet
         self._prompter = TuiPrompter(self)
+        self.hopper = Hopper(self, self._prompter, hop_prompter)
         self._failed = False
         self._use(theme, keymap)
 
@@ -120,6 +123,8 @@ class GpuhopApp(App[int]):
         opened = message.opened
         self._use(opened.theme, opened.keymap)
         self.source = opened.source
+        if self.dashboard is not None:
+            self.dashboard.offer_hops(opened.open_hops)
         self._start_worker(self._watch(opened.source), "watch")
         self._start_worker(opened.source.start(), "start")
 
@@ -146,16 +151,18 @@ class GpuhopApp(App[int]):
         if theme and theme in self.available_themes:
             self.theme = theme
         elif theme:
-            self.notify(f"There is no theme {theme!r}.", severity="warning", markup=False)
+            self._warn(f"There is no theme {theme!r}.")
         if keymap:
             unknown = keys.unknown_ids(keymap)
-            self.set_keymap({name: key for name, key in keymap.items() if name not in unknown})
+            known = {name: key for name, key in keymap.items() if name not in unknown}
+            self.set_keymap(known)
             if unknown:
-                self.notify(
-                    "ui.keymap names no key: " + ", ".join(unknown),
-                    severity="warning",
-                    markup=False,
-                )
+                self._warn("ui.keymap names no key: " + ", ".join(unknown))
+            if clashes := keys.clashes(known):
+                self._warn("ui.keymap gives one key to two: " + "; ".join(clashes))
+
+    def _warn(self, words: str) -> None:
+        self.notify(clean(words), severity="warning", timeout=10, markup=False)
 
     # The running fleet
 

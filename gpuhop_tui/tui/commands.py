@@ -11,6 +11,7 @@ from textual.content import Content
 
 from gpuhop_tui.fleet.summary import node_totals
 from gpuhop_tui.tui.render.line import clean
+from gpuhop_tui.tui.render.sessions import all_sessions, describe
 from gpuhop_tui.tui.render.tree import Sort
 from gpuhop_tui.tui.render.units import plural
 from gpuhop_tui.tui.screens.dashboard import DashboardScreen
@@ -25,6 +26,15 @@ def _screenshot(app: App[object]) -> Callable[[], object]:
 
 class FleetCommands(Provider):
     """Commands that are about the fleet on screen."""
+
+    async def startup(self) -> None:
+        """Sessions of every node are listed while the palette is open."""
+        if isinstance(self.screen, DashboardScreen):
+            self.screen.watch_fleet(True)
+
+    async def shutdown(self) -> None:
+        if isinstance(self.screen, DashboardScreen):
+            self.screen.watch_fleet(False)
 
     async def discover(self) -> Hits:
         for name, words, run in self._commands():
@@ -53,6 +63,9 @@ class FleetCommands(Provider):
         for node in dashboard.state.nodes if dashboard.state else ():
             words = f"{node.link.state.value}, {plural(node_totals(node).free, 'GPU')} free"
             yield f"Go to {clean(node.name)}", words, partial(dashboard.go_to_node, node.name)
+        for session in all_sessions(dashboard.state.nodes if dashboard.state else ()):
+            name = f"session: {clean(session.name)} on {clean(session.node)}"
+            yield name, describe(session), partial(dashboard.go_to_session, session)
         yield "Theme", "Change the colours", app.action_change_theme
         yield "Help", "Keys and glyphs", partial(app.run_action, "help")
         yield "Save a screenshot", "Write an SVG picture of the screen", _screenshot(app)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.binding import Binding
+from textual.keys import _character_to_key
 
 if TYPE_CHECKING:
-    from textual.screen import Screen
+    from textual.app import App
+
+Where = Literal["dashboard", "tails", "anywhere"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Key:
     help: str
     group: str
     shown: bool = True  # in the bar at the bottom
+    where: Where = "dashboard"
 
     def binding(self) -> Binding:
         return Binding(
@@ -30,10 +34,23 @@ class Key:
         )
 
 
-_GO, _LOOK, _APP = "Find your way", "Look closer", "The app"
+_HOP, _GO, _LOOK = "Shells and sessions", "Find your way", "Look closer"
+_TAIL, _APP = "In a tail", "The app"
 
 # fmt: off
 KEYS: tuple[Key, ...] = (
+    Key("back", "b", "back", "back in",
+        "Back into the shell that was open when gpuhop was killed", _HOP),
+    Key("hop", "enter", "hop", "hop",
+        "A shell on the node that is still there after a disconnect; ctrl+] d returns", _HOP),
+    Key("attach", "a", "attach", "attach",
+        "Attach to the selected tmux session; enter does it too", _HOP),
+    Key("tail", "t", "tail", "tail",
+        "Watch the selected session, live and read-only", _HOP),
+    Key("new-session", "N", "new_session", "new",
+        "Start a tmux session on the node, detached", _HOP),
+    Key("stop", "x", "stop", "kill",
+        "End the selected session (asks); dismiss a finished one", _HOP),
     Key("freest", "f", "freest", "freest",
         "Jump to the freest GPU; again: the next freest", _GO),
     Key("filter", "slash", "filter", "filter",
@@ -47,21 +64,43 @@ KEYS: tuple[Key, ...] = (
     Key("details", "d", "details", "details",
         "Every figure of the selected GPU, or why it is missing", _LOOK),
     Key("tab-processes", "1", "tab('processes')", "processes",
-        "Processes on the node's GPUs", _LOOK, shown=False),
-    Key("tab-history", "2", "tab('history')", "history",
+        "Processes on the node's GPUs; again: into the list", _LOOK, shown=False),
+    Key("tab-sessions", "2", "tab('sessions')", "sessions",
+        "tmux sessions of yours on the node; again: into the list", _LOOK, shown=False),
+    Key("tab-history", "3", "tab('history')", "history",
         "Recent past of the selected GPU", _LOOK, shown=False),
-    Key("tab-node", "3", "tab('node')", "node",
+    Key("tab-node", "4", "tab('node')", "node",
         "The machine: CPU, memory, load, disks", _LOOK, shown=False),
-    Key("tab-log", "4", "tab('log')", "log",
+    Key("tab-log", "5", "tab('log')", "log",
         "What happened to the link", _LOOK, shown=False),
     Key("clear", "escape", "clear", "clear",
-        "End the filter", _GO, shown=False),
+        "End the filter, refuse an offer, return to the tree", _GO, shown=False),
+    Key("tail-add", "t", "add", "add",
+        "Another session beside this one, up to four", _TAIL, where="tails"),
+    Key("tail-pause", "space", "pause", "pause",
+        "Hold the view, or follow the newest again", _TAIL, where="tails"),
+    Key("tail-search", "slash", "search", "search",
+        "Search the scrollback", _TAIL, where="tails"),
+    Key("tail-next", "n", "match(1)", "next",
+        "The next match, downwards", _TAIL, where="tails"),
+    Key("tail-previous", "p", "match(-1)", "previous",
+        "The match before, upwards", _TAIL, where="tails"),
+    Key("tail-wrap", "w", "wrap", "wrap",
+        "Wrap long lines, or cut them (← → move sideways)", _TAIL, where="tails"),
+    Key("tail-copy", "c", "copy", "copy",
+        "Copy what the mouse selected, else the page, to the terminal's clipboard", _TAIL,
+        where="tails"),
+    Key("tail-close", "x", "close", "close",
+        "Close this tail", _TAIL, where="tails"),
+    Key("tail-leave", "escape", "leave", "leave",
+        "End the search; else close all tails and return", _TAIL, where="tails"),
     Key("help", "question_mark", "help", "help",
-        "This page", _APP),
+        "This page", _APP, where="anywhere"),
     Key("palette", "ctrl+p", "app.command_palette", "palette",
-        "Every command, by name", _APP),
+        "Every command, by name", _APP, where="anywhere"),
     Key("quit", "q", "app.quit_fleet", "quit",
-        "Leave; nothing is left running on the nodes", _APP),
+        "Leave; what runs in tmux runs on, and nothing else is left on the nodes", _APP,
+        where="anywhere"),
 )
 # fmt: on
 
@@ -74,14 +113,36 @@ def bindings(*ids: str) -> list[Binding]:
     return [by_id[name].binding() for name in ids]
 
 
-def shown_key(screen: Screen[Any], id: str) -> str:
-    """The key that a binding has on a screen now, as it is shown to the user."""
-    for _, binding, _, _ in screen.active_bindings.values():
-        if binding.id == id:
-            return screen.app.get_key_display(binding)
-    return id
+def shown_keys(app: App[Any], key: Key) -> list[str]:
+    """The keys of a binding as they are shown to the user: his own, where the config rebinds it."""
+    names = app._keymap.get(key.id, key.keys).split(",")
+    binding = key.binding()
+    return [app.get_key_display(binding.with_key(name.strip())) for name in names]
+
+
+def shown_key(app: App[Any], id: str) -> str:
+    """The first of them."""
+    return shown_keys(app, next(key for key in KEYS if key.id == id))[0]
 
 
 def unknown_ids(keymap: Mapping[str, str]) -> list[str]:
     """Ids of a user's keymap that name no binding."""
     return sorted(set(keymap) - KEY_IDS)
+
+
+def clashes(keymap: Mapping[str, str]) -> list[str]:
+    """Keys that a user's keymap gives to two bindings of one place, in words."""
+    found = []
+    for number, one in enumerate(KEYS):
+        for other in KEYS[number + 1 :]:
+            if "anywhere" not in (one.where, other.where) and one.where != other.where:
+                continue
+            for key in sorted(_keys(one, keymap) & _keys(other, keymap)):
+                found.append(f"{key} is both {one.id} and {other.id}")
+    return found
+
+
+def _keys(key: Key, keymap: Mapping[str, str]) -> set[str]:
+    """The keys of a binding by Textual's names, which a keymap may give as characters too."""
+    names = (name.strip() for name in keymap.get(key.id, key.keys).split(","))
+    return {_character_to_key(name) if len(name) == 1 else name for name in names if name}

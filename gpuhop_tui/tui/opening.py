@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from gpuhop_tui.fleet.state import FleetSource
+    from gpuhop_tui.sessions.hop_memory import OpenHop
     from gpuhop_tui.ssh.prompts import Prompter
 
 
@@ -32,6 +33,7 @@ class Opened:
     source: FleetSource
     theme: str | None = None  # ui.theme
     keymap: Mapping[str, str] = field(default_factory=dict)  # ui.keymap
+    open_hops: Sequence[OpenHop] = ()  # of programs that were killed, the latest first
 
 
 OpenFleet: TypeAlias = "Callable[[Prompter], Awaitable[FleetSource | Opened | FirstRun]]"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         HostKeyAnswer,
         HostKeyQuestion,
         PassphraseQuestion,
+        Prompter,
     )
     from gpuhop_tui.tui.screens.dialog import Dialog
 
@@ -29,8 +30,19 @@ class TuiPrompter:
     def __init__(self, app: App[Any]) -> None:
         self._app = app
         self._turn = asyncio.Lock()
+        self._aside: Prompter | None = None
+        self._aside_hops: frozenset[str] = frozenset()
+
+    def ask_aside(self, prompter: Prompter | None, hops: frozenset[str] = frozenset()) -> None:
+        """Have another prompter answer what the logins to these hops ask; None: not any more."""
+        self._aside, self._aside_hops = prompter, hops
+
+    def _other(self, hop: str) -> Prompter | None:
+        return self._aside if hop in self._aside_hops else None
 
     async def host_key(self, question: HostKeyQuestion) -> HostKeyAnswer:
+        if other := self._other(question.hop):
+            return await other.host_key(question)
         from gpuhop_tui.ssh.prompts import HostKeyAnswer
         from gpuhop_tui.tui.screens.host_key import HostKeyDialog
 
@@ -38,12 +50,16 @@ class TuiPrompter:
         return answer if isinstance(answer, HostKeyAnswer) else HostKeyAnswer.REFUSE
 
     async def passphrase(self, question: PassphraseQuestion) -> str | None:
+        if other := self._other(question.hop):
+            return await other.passphrase(question)
         from gpuhop_tui.tui.screens.passphrase import PassphraseDialog
 
         answer = await self._ask(PassphraseDialog(question))
         return answer if isinstance(answer, str) else None
 
     async def challenge(self, question: ChallengeQuestion) -> list[str] | None:
+        if other := self._other(question.hop):
+            return await other.challenge(question)
         if not question.prompts:
             return []  # RFC 4256, 3.4: nothing is asked, an empty answer is due
         from gpuhop_tui.tui.screens.challenge import ChallengeDialog

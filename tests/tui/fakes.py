@@ -11,7 +11,7 @@ import math
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeS
 from gpuhop_tui.fleet.summary import memory_percent
 from gpuhop_tui.probe.sample import Disk, Gpu, Host, MigInstance, Process, Sample
 from gpuhop_tui.problem import ErrorKind, Problem
+from gpuhop_tui.sessions.hop_memory import OpenHop
+from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
+from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
 from gpuhop_tui.ssh.prompts import (
     ChallengeQuestion,
     HostKeyAnswer,
@@ -29,6 +32,7 @@ from gpuhop_tui.ssh.prompts import (
 from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 from gpuhop_tui.tui.app import GpuhopApp
 from gpuhop_tui.tui.opening import FirstRun, Opened
+from tests.tui.fake_sessions import FakeSessions, FakeTail, training_log, with_sessions
 
 NOW = 1_762_869_731.0  # 11 November 2025, 14:02:11 UTC
 GIB = 1 << 30
@@ -64,6 +68,11 @@ class FakeFleet:
         self._past = past
         self._changed = asyncio.Event()
         self.retried: list[str | None] = []
+        self.actors: dict[str, FakeSessions] = {}
+        self.fleet_watched = False
+        self.hops: list[tuple[str, HopTarget]] = []
+        self.during_hop: Callable[[], Awaitable[None]] | None = None
+        self.hop_result = HopResult(HopEnd.DETACHED, 0, "detached from gpuhop; it runs on")
         self.started = False
         self.stopped = False
 
@@ -93,6 +102,18 @@ class FakeFleet:
 
     def retry(self, name: str | None = None) -> None:
         self.retried.append(name)
+
+    def watch_sessions(self, wanted: bool) -> None:
+        self.fleet_watched = wanted
+
+    def sessions(self, node: str) -> FakeSessions:
+        return self.actors.setdefault(node, FakeSessions(node))
+
+    async def hop(self, node: str, target: HopTarget, **_more: object) -> HopResult:
+        self.hops.append((node, target))
+        if self.during_hop is not None:
+            await self.during_hop()
+        return self.hop_result
 
     async def start(self) -> None:
         self.started = True
@@ -377,7 +398,8 @@ def fleet_state(now: float = NOW) -> FleetState:
             busy_node(now), idle_node(now), waiting_node(now), mig_node(now), smi_node(now),
             lost_gpu_node(now), blocked_node(now), stale_node(now), simulated_node(now),
         ),
-        agent="2 keys, lent to gpu-01",
+        agent="2 keys",
+        lent_to=("gpu-01",),
     )  # fmt: skip
 
 
@@ -463,6 +485,7 @@ def app_on(
     keymap: dict[str, str] | None = None,
     clock: Callable[[], float] | None = None,
     questions: Questions | None = None,
+    open_hops: Sequence[OpenHop] = (),
 ) -> tuple[GpuhopApp, FakeFleet]:
     """The app on a fake fleet, with a clock that stands still."""
     fleet = FakeFleet(state, past(state, now))
@@ -470,7 +493,7 @@ def app_on(
     async def open_fleet(prompter: Prompter) -> Opened:
         if questions is not None:
             await questions.put(prompter)
-        return Opened(fleet)
+        return Opened(fleet, open_hops=open_hops)
 
     return GpuhopApp(open_fleet, keymap=keymap, clock=clock or (lambda: now)), fleet
 
@@ -505,10 +528,26 @@ def _live(fleet: FakeFleet, interval: float) -> Callable[[], None]:
     return step
 
 
+class LiveFleet(FakeFleet):
+    """One whose tails have something to show."""
+
+    def sessions(self, node: str) -> FakeSessions:
+        actor = super().sessions(node)
+        make = FakeSessions.tail
+
+        def tail(session: TmuxSession, pane: TmuxPane) -> FakeTail:
+            made = make(actor, session, pane)
+            training_log(made)
+            return made
+
+        actor.tail = tail  # type: ignore[method-assign]
+        return actor
+
+
 def _main(scenario: str) -> int:
     now = time.time()
-    state = big_state(now) if scenario == "big" else fleet_state(now)
-    fleet = FakeFleet(state, past(state, now))
+    state = big_state(now) if scenario == "big" else with_sessions(fleet_state(now), now)
+    fleet = LiveFleet(state, past(state, now))
     asked = {"key": HOST_KEY, "passphrase": PASSPHRASE, "code": CHALLENGE}
     questions = Questions((asked[scenario],) if scenario in asked else ())
     configured = False

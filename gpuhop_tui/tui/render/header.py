@@ -11,11 +11,14 @@ _GAP = Span("   ")
 
 
 def header_line(state: FleetState | None, width: int, now: float) -> Line:
-    """`gpuhop   5/6 nodes   41 GPUs   17 free   20 busy   9 users      agent: 2 keys   14:02:11`
+    """`gpuhop  5/6 nodes  41 GPUs  17 free  9 users    agent: 2 keys  lent to gpu-01  14:02:11`
 
-    The agent's line gives way first where there is no room.
+    The agent's line gives way first where there is no room; that it is lent stays.
     """
     right = [Span(clock(now)), Span(" ")]
+    if state is not None and state.lent_to:
+        lent = cut(f"lent to {', '.join(map(clean, state.lent_to))}", max(16, width // 4))
+        right = [Span(lent, Tone.WARN), _GAP, *right]
     left = [Span(" "), Span("gpuhop", Tone.STRONG)]
     if state is None:
         left += [_GAP, Span("opening the fleet…", Tone.DIM)]

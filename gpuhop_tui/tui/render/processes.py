@@ -23,12 +23,20 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
+ProcessKey = tuple[int, float | None]
+"""Process id and start: a pid is used again in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A process with every GPU that it is on."""
 
     process: Process  # memory_bytes: the sum of what is known
     gpus: tuple[int, ...]
+
+    @property
+    def key(self) -> ProcessKey:
+        return self.process.pid, self.process.started_at
 
 
 def jobs(sample: Sample) -> list[Job]:
@@ -48,16 +56,19 @@ def jobs(sample: Sample) -> list[Job]:
     return sorted(found.values(), key=lambda job: (job.gpus[0], -(job.process.memory_bytes or 0)))
 
 
-def process_table(sample: Sample, width: int, now: float, stale: bool) -> list[Line]:
-    """The heading and one line a process; a sentence where there is none."""
+def process_rows(
+    sample: Sample, width: int, now: float, stale: bool
+) -> list[tuple[ProcessKey | None, Line]]:
+    """The heading and one line a process, with its key; a sentence where there is none."""
     found = jobs(sample)
     if not found:
-        return [(Span(_why_none(sample), Tone.DIM),)]
+        return [(None, (Span(_why_none(sample), Tone.DIM),))]
     columns = choose(COLUMNS, width)
-    lines = [row(columns, _cells(job, now)) for job in found]
-    if stale:
-        lines = [dimmed(line) for line in lines]
-    return [heading(columns), *lines]
+    rows: list[tuple[ProcessKey | None, Line]] = [(None, heading(columns))]
+    for job in found:
+        line = row(columns, _cells(job, now))
+        rows.append((job.key, dimmed(line) if stale else line))
+    return rows
 
 
 def _why_none(sample: Sample) -> str:

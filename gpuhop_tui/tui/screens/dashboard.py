@@ -10,30 +10,32 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
-from textual.screen import Screen
 from textual.widgets import Static
 
 from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
 from gpuhop_tui.fleet.summary import GpuPlace, freest, is_free
 from gpuhop_tui.tui.keymap import bindings
 from gpuhop_tui.tui.render.line import clean
+from gpuhop_tui.tui.screens.session_actions import SessionActions
 from gpuhop_tui.tui.widgets.filter_bar import FilterBar
 from gpuhop_tui.tui.widgets.fleet_tree import FleetTree
 from gpuhop_tui.tui.widgets.gpu_table import GpuTable
 from gpuhop_tui.tui.widgets.header import FleetHeader
 from gpuhop_tui.tui.widgets.key_bar import KeyBar
+from gpuhop_tui.tui.widgets.tab_bar import TabBar
 from gpuhop_tui.tui.widgets.target_view import TargetView
 
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 
 
-class DashboardScreen(Screen[None]):
-    """Shows the states it is given by `show`. It asks the source for history only."""
+class DashboardScreen(SessionActions):
+    """Shows the states it is given by `show`."""
 
     CSS_PATH = "dashboard.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("back", "hop", "attach", "tail", "new-session", "stop"),
         *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "clear"),
-        *bindings("tab-processes", "tab-history", "tab-node", "tab-log"),
+        *bindings("tab-processes", "tab-sessions", "tab-history", "tab-node", "tab-log"),
     ]
     AUTO_FOCUS = "#tree"
 
@@ -46,6 +48,7 @@ class DashboardScreen(Screen[None]):
         self.filter = FilterBar()
         self.fleet_tree = FleetTree()
         self.view = TargetView(clock)
+        self._able = (False, False)  # whether a node, and whether a session is selected
         self._visited: list[GpuPlace] = []  # by `freest`, since the user last moved by himself
 
     def compose(self) -> ComposeResult:
@@ -55,6 +58,7 @@ class DashboardScreen(Screen[None]):
                 yield self.filter
                 yield self.fleet_tree
             yield self.view
+        yield self.offer
         yield KeyBar()
         yield Static(id="too-small", markup=False)
 
@@ -96,10 +100,21 @@ class DashboardScreen(Screen[None]):
         self.fleet_tree.show(state, now)
         if self.selected is not before:
             self.show_selected()
+        if before is None:
+            self.show_offer()
 
     def show_selected(self) -> None:
         """Show what is selected, at the right."""
         self.view.show(self.selected, self.state, self.source)
+        self.watch_sessions()
+        able = (self.view.node is not None, self.view.selected_session is not None)
+        if able != self._able:
+            self._able = able
+            self.refresh_bindings()
+
+    @on(TabBar.Chosen)
+    def _chose_tab(self) -> None:
+        self.show_selected()
 
     def tick(self) -> None:
         """A second has passed: the clock, countdowns and ages move on."""
@@ -107,6 +122,8 @@ class DashboardScreen(Screen[None]):
         self.header.show(self.state, now)
         self.fleet_tree.tick(now)
         self.show_selected()
+        if self.offer.display:
+            self.show_offer()
 
     @property
     def selected(self) -> BastionState | NodeState | None:
@@ -184,9 +201,11 @@ class DashboardScreen(Screen[None]):
         self.fleet_tree.focus()
 
     def action_clear(self) -> None:
-        """End the filter."""
+        """End the filter; else forget the offer; else return to the tree."""
         if self.fleet_tree.needle or self.filter.has_class("-shown"):
             self.end_filter()
+        elif not self.refuse_offer():
+            self.fleet_tree.focus()
 
     def action_sort(self) -> None:
         """Order the nodes in the next way."""
@@ -196,7 +215,9 @@ class DashboardScreen(Screen[None]):
     # The rest
 
     def action_tab(self, name: str) -> None:
-        """Show a tab."""
+        """Show a tab; where it is shown already, go into it."""
+        if self.view.tabs.active == name:
+            self.view.lower.focus()
         self.view.tabs.active = name
 
     def action_retry(self) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from gpuhop_tui.tui.keymap import KEYS, Key
+from gpuhop_tui.tui.keymap import KEYS, Key, shown_keys
 from gpuhop_tui.tui.render.bars import tone_of
 from gpuhop_tui.tui.render.line import Line, Span, Tone, fit
 from gpuhop_tui.tui.render.states import GLYPHS, MEANINGS, NO_FIGURES
@@ -38,7 +38,7 @@ class HelpScreen(Dialog[None]):
         lines: list[Line] = []
         for group, keys in groupby(sorted(KEYS, key=_group_order), key=lambda key: key.group):
             lines += [(Span(group, Tone.STRONG),)]
-            lines += [_entry(self._shown(key), key.help) for key in keys]
+            lines += [_entry(" ".join(shown_keys(self.app, key)), key.help) for key in keys]
             lines += [()]
         lines += [
             (Span("Move", Tone.STRONG),),
@@ -49,13 +49,6 @@ class HelpScreen(Dialog[None]):
             (),
         ]
         return lines
-
-    def _shown(self, key: Key) -> str:
-        """The keys of a binding: the user's, where the config rebinds it."""
-        bound = self.app._keymap.get(key.id, key.keys)
-        binding = key.binding()
-        names = [binding.with_key(name.strip()) for name in bound.split(",")]
-        return " ".join(self.app.get_key_display(name) for name in names)
 
 
 class _Page(Lines, can_focus=True):

@@ -9,8 +9,17 @@ from textual.message import Message
 from textual.widgets import Input
 
 
-class FilterBar(Input):
+class TypingBar(Input):
+    """A line to type into; while it has the focus, the key bar shows its hints."""
+
+    HINTS: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    """Key, how it is shown, what it does."""
+
+
+class FilterBar(TypingBar):
     """The needle, typed. Enter keeps it and returns to the tree, escape clears it."""
+
+    HINTS = (("enter", "enter", "keep the filter"), ("escape", "esc", "end the filter"))
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "clear_filter", "end the filter", show=False),

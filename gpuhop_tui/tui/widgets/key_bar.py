@@ -8,11 +8,10 @@ from textual.screen import Screen
 
 from gpuhop_tui.tui.keymap import KEYS
 from gpuhop_tui.tui.render.line import Line, Span, Tone
-from gpuhop_tui.tui.widgets.filter_bar import FilterBar
+from gpuhop_tui.tui.widgets.filter_bar import TypingBar
 from gpuhop_tui.tui.widgets.lines import Lines
 
 _ORDER = {key.id: number for number, key in enumerate(KEYS)}
-_WHILE_TYPING = (("enter", "enter", "keep the filter"), ("escape", "esc", "end the filter"))
 _NEEDED = frozenset({"help", "quit"})  # never dropped for room
 
 
@@ -51,8 +50,9 @@ class KeyBar(Lines):
 
     def _fitting(self) -> list[tuple[str, str, str]]:
         """Key, how it is shown, and label of the bindings there is room for, in their order."""
-        if isinstance(self.screen.focused, FilterBar):
-            return list(_WHILE_TYPING)
+        typing = self.screen.focused
+        if isinstance(typing, TypingBar):
+            return list(typing.HINTS)
         shown: dict[str, tuple[str, str, str]] = {}
         for _, binding, enabled, _ in self.screen.active_bindings.values():
             if binding.id in _ORDER and binding.show and enabled:

@@ -200,10 +200,15 @@ class Choice(Lines, can_focus=True):
         if found is not None:
             self._choose(found)
 
+    def landing(self, y: int) -> int | None:
+        """Where the cursor comes to rest when line `y` is clicked."""
+        return y if self.selectable(y) else None
+
     def on_click(self, event: events.Click) -> None:
         y = event.y + self.scroll_offset.y
-        if 0 <= y < self.line_count and self.selectable(y):
-            self._choose(y)
+        place = self.landing(y) if 0 <= y < self.line_count else None
+        if place is not None:
+            self._choose(place)
             self.clicked(y, event.x)
 
     def clicked(self, y: int, x: int) -> None:

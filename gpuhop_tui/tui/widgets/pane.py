@@ -1,12 +1,12 @@
-"""The pane below the tabs: scrollable lines."""
+"""The pane below the tabs: processes, or lines that only scroll."""
 
 from __future__ import annotations
 
-from gpuhop_tui.tui.widgets.lines import Lines
+from gpuhop_tui.tui.widgets.rows import Rows
 
 
-class Pane(Lines, can_focus=True):
-    """Shows what the active tab names."""
+class Pane(Rows):
+    """Shows what the active tab names, the sessions excepted."""
 
     def __init__(self) -> None:
         super().__init__(id="pane")

@@ -9,11 +9,11 @@ from textual.reactive import reactive
 from gpuhop_tui.tui.render.line import Line, Span, Tone, width_of
 from gpuhop_tui.tui.widgets.lines import Lines
 
-TABS = ("processes", "history", "node", "log")
+TABS = ("processes", "sessions", "history", "node", "log")
 
 
 class TabBar(Lines):
-    """`── 1 processes ── 2 history ── 3 node ── 4 log ────────`"""
+    """`── 1 processes ── 2 sessions ── 3 history ── 4 node ── 5 log ───`"""
 
     active: reactive[str] = reactive(TABS[0], init=False)
 
@@ -32,17 +32,19 @@ class TabBar(Lines):
         return 1
 
     def line_at(self, y: int) -> Line:
-        spans = [Span("──", Tone.TRACK)]
+        wide = sum(len(tab) + 6 for tab in TABS) <= self.room
+        spans = [Span("──", Tone.TRACK)] if wide else []
         self._places = []
         for number, tab in enumerate(TABS, 1):
             start = width_of(spans)
             active = tab == self.active
             spans += [
-                Span(f" {number} ", Tone.INFO if active else Tone.DIM),
+                Span(f" {number} " if wide else f"{number} ", Tone.INFO if active else Tone.DIM),
                 Span(f"{tab} ", Tone.STRONG if active else Tone.DIM),
             ]
             self._places.append((start, width_of(spans), tab))
-            spans.append(Span("──", Tone.TRACK))
+            if wide:
+                spans.append(Span("──", Tone.TRACK))
         rest = max(0, self.room - width_of(spans))
         return (*spans, Span("─" * rest, Tone.TRACK))
 

@@ -11,17 +11,21 @@ from textual.containers import Vertical
 from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
 from gpuhop_tui.probe.sample import Gpu
 from gpuhop_tui.problem import Problem
+from gpuhop_tui.sessions.model import TmuxSession
 from gpuhop_tui.ssh.status import LinkState
 from gpuhop_tui.tui.keymap import shown_key
 from gpuhop_tui.tui.render.head import bastion_head, node_head
 from gpuhop_tui.tui.render.history import history
 from gpuhop_tui.tui.render.line import Line, Span, Tone
 from gpuhop_tui.tui.render.machine import machine
-from gpuhop_tui.tui.render.processes import process_table
+from gpuhop_tui.tui.render.processes import process_rows
+from gpuhop_tui.tui.render.sessions import KeyNames
 from gpuhop_tui.tui.render.trouble import log_lines, problem_lines
 from gpuhop_tui.tui.widgets.gpu_table import GpuTable
 from gpuhop_tui.tui.widgets.lines import Lines
 from gpuhop_tui.tui.widgets.pane import Pane
+from gpuhop_tui.tui.widgets.rows import Row
+from gpuhop_tui.tui.widgets.session_list import SessionList
 from gpuhop_tui.tui.widgets.tab_bar import TabBar
 
 Target = BastionState | NodeState
@@ -41,6 +45,7 @@ class TargetView(Vertical):
         self.gpus = GpuTable()
         self.tabs = TabBar()
         self.pane = Pane()
+        self.sessions = SessionList()
         self.graph = Lines(id="graph")
         self._gpu_of: dict[str, int] = {}  # the GPU that was selected on each node
 
@@ -50,6 +55,7 @@ class TargetView(Vertical):
         yield self.gpus
         yield self.tabs
         yield self.pane
+        yield self.sessions
         yield self.graph
 
     # What is shown
@@ -75,6 +81,21 @@ class TargetView(Vertical):
         gpus = sample.gpus if sample else ()
         return next((gpu for gpu in gpus if gpu.index == self.gpus.selected), None)
 
+    @property
+    def shows_sessions(self) -> bool:
+        """Whether the sessions of a node are in view."""
+        return self.node is not None and self.tabs.active == "sessions"
+
+    @property
+    def selected_session(self) -> TmuxSession | None:
+        """The selected session as it is now, while sessions are in view."""
+        return self.sessions.session if self.shows_sessions else None
+
+    @property
+    def lower(self) -> Pane | SessionList:
+        """What is below the tabs."""
+        return self.sessions if self.shows_sessions else self.pane
+
     def select_gpu(self, index: int) -> None:
         """Select a GPU of the node, and remember it."""
         if self.node is not None:
@@ -89,7 +110,6 @@ class TargetView(Vertical):
     @on(TabBar.Chosen)
     def _chose_tab(self) -> None:
         self.pane.scroll_home(animate=False)
-        self.lay_out()
 
     @on(Lines.Resized)
     def lay_out(self) -> None:
@@ -97,7 +117,7 @@ class TargetView(Vertical):
         self._lay_head()
         self._lay_problem()
         self._lay_gpus()
-        self.pane.set_lines(self._pane_lines())
+        self._lay_pane()
         self._lay_graph()
 
     # The parts
@@ -119,7 +139,7 @@ class TargetView(Vertical):
         link = self.target.link
         self.problem.set_class(link.state is not LinkState.BLOCKED, "-waits")
         width = self.problem.room or self.head.room - 3
-        retry = shown_key(self.screen, "retry")
+        retry = shown_key(self.app, "retry")
         self.problem.set_lines(problem_lines(problem, link, width, self.clock(), retry))
 
     def _lay_gpus(self) -> None:
@@ -131,9 +151,26 @@ class TargetView(Vertical):
         self.gpus.selected = self._gpu_of.get(node.name, self.gpus.selected)
         self.gpus.show(node.sample, node.stale)
 
-    def _pane_lines(self) -> list[Line]:
+    def _lay_pane(self) -> None:
+        focused = self.screen.focused
+        self.sessions.set_class(not self.shows_sessions, "-absent")
+        self.pane.set_class(self.shows_sessions, "-absent")
+        if focused in (self.pane, self.sessions) and focused is not self.lower:
+            self.lower.focus()
+        if self.node is not None and self.shows_sessions:
+            names = KeyNames(*(shown_key(self.app, id) for id in ("new-session", "hop", "stop")))
+            self.sessions.show(self.node, self.clock(), names)
+        else:
+            self.pane.show_rows(self._pane_rows())
+
+    def _pane_rows(self) -> list[Row]:
+        target, width, now = self.target, self.pane.room, self.clock()
+        if isinstance(target, NodeState) and target.sample and self.tabs.active == "processes":
+            return [*process_rows(target.sample, width, now, target.stale)]
+        return [(None, line) for line in self._pane_lines(width, now)]
+
+    def _pane_lines(self, width: int, now: float) -> list[Line]:
         target, tab = self.target, self.tabs.active
-        width, now = self.pane.room, self.clock()
         if target is None:
             return []
         if tab == "log" or isinstance(target, BastionState):
@@ -141,8 +178,6 @@ class TargetView(Vertical):
         if target.sample is None:
             why = (Span("No figures yet. What happened so far:", Tone.DIM),)
             return [why, (), *log_lines(target.events, width, now)]
-        if tab == "processes":
-            return process_table(target.sample, width, now, target.stale)
         if tab == "node":
             return machine(target.sample, width, now, target.stale)
         if not target.sample.gpus:

@@ -16,7 +16,7 @@ from gpuhop_tui.tui.render.header import header_line
 from gpuhop_tui.tui.render.history import history
 from gpuhop_tui.tui.render.line import Line, Tone, plain, width_of
 from gpuhop_tui.tui.render.machine import machine
-from gpuhop_tui.tui.render.processes import jobs, process_table, ranges
+from gpuhop_tui.tui.render.processes import jobs, process_rows, ranges
 from gpuhop_tui.tui.render.tree import Row, Sort, TreeLayout, bastion_line, node_line, tree_rows
 from gpuhop_tui.tui.render.trouble import log_lines, problem_lines
 from tests.tui import fakes
@@ -227,7 +227,7 @@ def test_a_process_on_many_gpus_is_one_job() -> None:
     found = jobs(sample)
     assert [job.gpus for job in found] == [(0, 1, 2, 3), (4,), (5,), (6,)]
     assert found[0].process.memory_bytes == 4 * 54 * fakes.GIB
-    lines = text(process_table(sample, 120, NOW, stale=False))
+    lines = text(line for _, line in process_rows(sample, 120, NOW, stale=False))
     assert "0-3" in lines
     assert "3h 12m" in lines
     assert "llm-pretrain" in lines
@@ -252,7 +252,7 @@ def test_no_process_is_said_and_not_knowing_too() -> None:
         (fakes.smi_node(NOW), "Processes are not known: nvidia-smi does not tell users"),
     ):
         assert node.sample is not None
-        assert text(process_table(node.sample, 80, NOW, stale=False)) == words
+        assert text(line for _, line in process_rows(node.sample, 80, NOW, stale=False)) == words
 
 
 def test_ranges() -> None:
@@ -355,7 +355,8 @@ def test_hostile_strings_stay_text() -> None:
     assert node.sample is not None
     everything = [
         table(node), drawn(node), text(node_head(node, 200, NOW)),
-        text(process_table(node.sample, 200, NOW, stale=False)), text(gpu_details(gpu, 90)),
+        text(line for _, line in process_rows(node.sample, 200, NOW, stale=False)),
+        text(gpu_details(gpu, 90)),
     ]  # fmt: skip
     for shown in everything:
         assert "[red]x" in shown
