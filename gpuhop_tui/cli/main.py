@@ -83,6 +83,34 @@ def command_line() -> argparse.ArgumentParser:
     sessions.add_argument("--json", action="store_true", help="print JSON instead of a table")
     _add_timeout(sessions)
 
+    containers = commands.add_parser(
+        "containers",
+        help="the containers of every node, as a table or as JSON",
+        description="The containers of every node's Docker engine. Exits as status does.",
+    )
+    _add_common(containers, again=True)
+    containers.add_argument("nodes", nargs="*", metavar="NODE", help="only these (default: all)")
+    containers.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    _add_timeout(containers)
+
+    run = commands.add_parser(
+        "run",
+        help="start a container from a template of the config",
+        description="Starts a container from a template of the config; its image is built or "
+        "pulled where the node lacks it. Exits 0 when it runs, 1 when it does not, 2 when the "
+        "command line or the config is wrong.",
+    )
+    _add_common(run, again=True)
+    run.add_argument("template", metavar="TEMPLATE")
+    run.add_argument("node", metavar="NODE")
+    run.add_argument("--name", metavar="N", help="the container's name (default: the template's)")
+    run.add_argument(
+        "--gpus",
+        metavar="G",
+        help="all, none, a count, or indexes or UUIDs with commas (a single index: 0,)",
+    )
+    _add_timeout(run)
+
     hop = commands.add_parser(
         "hop",
         help="a shell on a node that is still there after a disconnect",
@@ -156,6 +184,14 @@ def _run(options: argparse.Namespace) -> int:
         from gpuhop_tui.cli.sessions import run_sessions
 
         return run_sessions(options)
+    if options.command == "containers":
+        from gpuhop_tui.cli.containers import run_containers
+
+        return run_containers(options)
+    if options.command == "run":
+        from gpuhop_tui.cli.run import run_run
+
+        return run_run(options)
     if options.command == "hop":
         from gpuhop_tui.cli.hop import run_hop_command
 

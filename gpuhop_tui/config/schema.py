@@ -257,6 +257,9 @@ class BuildConfig(_Table):
     preset: Text | None = None
     """Name of a Dockerfile that gpuhop brings. Either this or `dockerfile`."""
 
+    base: Argument | None = None
+    """Image that a preset builds upon. Default: the preset's own."""
+
     authorized_keys: Annotated[Text, AfterValidator(_agent_or_path)] = "agent"
     """Who may log in to the container: "agent", the public keys that the agent holds, or the path
     of a file of public keys. Default: "agent"."""
@@ -296,6 +299,27 @@ class TemplateConfig(_Table):
 
     command: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Program and its arguments. Default: the image's own."""
+
+    user: Text | None = None
+    """User of the container's program, "NAME" or "UID[:GID]". Default: the image's."""
+
+    working_dir: Text | None = None
+    """Directory in the container to start in. Default: the image's."""
+
+    entrypoint: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """What runs the command, in place of the image's own entrypoint. Default: the image's."""
+
+    restart: Literal["no", "always", "unless-stopped", "on-failure"] | None = None
+    """When the engine starts it again. Default: "no"."""
+
+    ipc: Text | None = None
+    """IPC namespace: "private", "shareable", "host". Default: the engine's."""
+
+    ulimits: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """Limits, such as "memlock=-1" or "nofile=1024:4096". Default: the engine's."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of the container. Default: gpuhop's own only."""
 
     ssh_port: Port | None = None
     """The node's port at which the container's own sshd answers. Default: it has none."""
