@@ -13,7 +13,9 @@ from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 _OPEN_PROHIBITED = 1
 _OPEN_CONNECT_FAILED = 2
 
-BEFORE_HANDSHAKE = ("", "TCP connection", "SSH banner")  # steps of a login
+# Steps of a login. A server that has shown its banner is an SSH server, and not overloaded.
+BEFORE_HANDSHAKE = ("", "TCP connection", "SSH banner")
+KEY_EXCHANGE = "key exchange"
 
 
 def explain(exc: BaseException, hop: Hop, before: Hop | None, step: str) -> Problem:
@@ -125,9 +127,9 @@ def _disconnected(exc: asyncssh.DisconnectError, hop: Hop, step: str) -> Problem
             f"no common algorithm with {hop.address}: {reason}",
             "the server's OpenSSH is too old or restricted: ask its administrator to update it",
         )
-    if step in BEFORE_HANDSHAKE and isinstance(exc, asyncssh.ConnectionLost):
-        return _closed_early(hop)
-    if step in BEFORE_HANDSHAKE:
+    if isinstance(exc, asyncssh.ConnectionLost):
+        return _closed(hop, step, reason or "closed by the server")
+    if step in (*BEFORE_HANDSHAKE, KEY_EXCHANGE):
         return Problem(
             hop.name,
             ErrorKind.REFUSED,
@@ -141,21 +143,29 @@ def _from_errno(exc: OSError, hop: Hop, step: str) -> Problem:
     if isinstance(exc, ConnectionRefusedError):
         return _refused(hop)
     if isinstance(exc, ConnectionResetError | BrokenPipeError):
-        if step in BEFORE_HANDSHAKE:
-            return _closed_early(hop)
-        return lost(hop, exc.strerror or "connection reset")
+        return _closed(hop, step, exc.strerror or "connection reset")
     return _unreachable(hop, exc.strerror or str(exc), None)
 
 
-def _closed_early(hop: Hop) -> Problem:
-    # sshd drops connections beyond MaxStartups before it says a word.
-    return Problem(
-        hop.name,
-        ErrorKind.OVERLOADED,
-        f"{hop.address} closed the connection before the SSH handshake",
-        "its sshd is overloaded (MaxStartups), penalises this address, or is not an SSH "
-        "server; it is tried again by itself",
-    )
+def _closed(hop: Hop, step: str, reason: str) -> Problem:
+    if step in BEFORE_HANDSHAKE:
+        # sshd drops connections beyond MaxStartups before it says a word.
+        return Problem(
+            hop.name,
+            ErrorKind.OVERLOADED,
+            f"{hop.address} closed the connection before the SSH handshake",
+            "its sshd is overloaded (MaxStartups), penalises this address, or is not an SSH "
+            "server; it is tried again by itself",
+        )
+    if step == KEY_EXCHANGE:
+        # sshd hangs up where no algorithm is common: often before its own proposal is read.
+        return Problem(
+            hop.name,
+            ErrorKind.REFUSED,
+            f"{hop.address} ended the key exchange: {reason}",
+            "there may be no common algorithm: its administrator finds the reason in sshd's log",
+        )
+    return lost(hop, reason)
 
 
 def _refused(hop: Hop) -> Problem:

@@ -104,6 +104,7 @@ class _Attempt:
         self.kbdint_tries = 0
         self.was_asked = False
         self.offer: Offer | None = None
+        self.connection: asyncssh.SSHClientConnection | None = None
         self._on_step = on_step
         self._agent = agent_for(self.hop, context.agent)
         self._agent_client: asyncssh.SSHAgentClient | None = None
@@ -228,6 +229,9 @@ class _Attempt:
             if key is not None and (not self.known.trusted or accepted_meanwhile):
                 raise _UnknownHostKey(key) from None
             return _changed(hop, self.rejected_key, self.context.known_hosts, exc.reason)
+        conn = self.connection
+        if self.step == "SSH banner" and conn and conn.get_extra_info("server_version"):
+            self.step = explain.KEY_EXCHANGE
         greeted = self.step not in explain.BEFORE_HANDSHAKE
         if self._relay is not None and not greeted and (said := self._relay.problem(hop)):
             return said
@@ -280,6 +284,7 @@ class _Client(asyncssh.SSHClient):
         self._attempt = attempt
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self._attempt.connection = conn
         self._attempt.enter("SSH banner")
 
     def connection_lost(self, exc: Exception | None) -> None:
