@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 Transport = Literal["tcp", "exec"]
+AddressFamily = Literal["any", "inet", "inet6"]
+
+# Ways to log in, RFC 4252 and RFC 4256, in the order to try: ssh's own, without those that need
+# Kerberos or a host's key.
+AUTH_METHODS = ("publickey", "keyboard-interactive", "password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,22 @@ class Hop:
     proxy_command: str | None = None  # only for the outermost hop
     connect_timeout: float | None = None  # seconds, ConnectTimeout
     forward_agent_socket: str | None = None  # agent to lend instead, where ForwardAgent names one
+    bind_address: str | None = None  # BindAddress of the TCP connection; only for the outermost hop
+    address_family: AddressFamily = "any"  # as bind_address
+    auth_methods: tuple[str, ...] = AUTH_METHODS  # in the order to try
+    password_prompts: int = 3  # NumberOfPasswordPrompts
+    # Algorithms by their SSH names, in order of preference; empty: as usual.
+    host_key_algorithms: tuple[str, ...] = ()
+    kex_algorithms: tuple[str, ...] = ()
+    ciphers: tuple[str, ...] = ()
+    macs: tuple[str, ...] = ()
+    pubkey_algorithms: tuple[str, ...] = ()  # PubkeyAcceptedAlgorithms: of keys that are offered
+    revoked_host_keys: Path | None = None  # RevokedHostKeys: a list of keys, or a KRL
+    known_hosts_command: tuple[str, ...] = ()  # KnownHostsCommand: prints known_hosts lines
+    strict_host_keys: bool = False  # an unknown host key is refused without a question
+    hash_known_hosts: bool = field(default=False, compare=False)  # hash names when writing
+    # Settings of ssh_config that matter and are not followed, by name, to be told to the person.
+    not_followed: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def address(self) -> str:

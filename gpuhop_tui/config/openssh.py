@@ -10,12 +10,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gpuhop_tui.config.hops import Hop
-from gpuhop_tui.config.ssh_options import Destination, LocalUser, SshOptions, parse_jump
+from gpuhop_tui.config.ssh_options import (
+    Destination,
+    LocalUser,
+    SshOptions,
+    parse_dump,
+    parse_jump,
+)
+from gpuhop_tui.config.ssh_settings import Dump
 from gpuhop_tui.config.ssh_tokens import ExpansionError
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 
 NO_PROXY = ("ProxyCommand=none",)  # rules out ProxyJump too: the first of the two wins
 
+_DUMP = ("-G", "-T", "-o", "ControlPath=%C")
 _ERROR_LINES = 3  # of what ssh says; a broken ssh_config repeats itself
 _LONGEST_CHAIN = 20  # a ProxyJump with tokens can name a new host for ever
 
@@ -39,6 +47,7 @@ class OpenSsh:
         self._turns = asyncio.Semaphore(at_once)
         self._timeout = timeout_seconds  # `Match exec` may run anything
         self._answers: dict[tuple[Destination, tuple[str, ...]], asyncio.Task[SshOptions]] = {}
+        self._defaults: asyncio.Task[Dump] | None = None
 
     async def resolve(
         self, name: str, destination: Destination, options: tuple[str, ...] = ()
@@ -94,8 +103,8 @@ class OpenSsh:
             raise _unresolved(name, error.message, error.advice) from None
 
     async def _ask(self, destination: Destination, options: tuple[str, ...]) -> SshOptions:
-        arguments = ["-G", "-T"]
-        for option in ("ControlPath=%C", *options):
+        arguments = list(_DUMP)
+        for option in options:
             arguments += ["-o", option]
         if destination.user is not None:
             arguments += ["-l", destination.user]
@@ -103,7 +112,14 @@ class OpenSsh:
             arguments += ["-p", str(destination.port)]
         async with self._turns:
             printed = await self._run(*arguments, "--", destination.host)
-        return SshOptions(destination, printed, self._local, self._environ)
+        if self._defaults is None:
+            self._defaults = asyncio.create_task(self._ask_defaults())
+        return SshOptions(destination, printed, self._local, self._environ, await self._defaults)
+
+    async def _ask_defaults(self) -> Dump:
+        """What the client does where no file says otherwise."""
+        async with self._turns:
+            return parse_dump(await self._run("-F", "none", *_DUMP, "--", "localhost"))
 
     async def _run(self, *arguments: str) -> str:
         command = f"ssh -G {arguments[-1]}"

@@ -7,16 +7,24 @@ import hashlib
 import os
 import pwd
 import re
+import shlex
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from gpuhop_tui.config.hops import Hop
+from gpuhop_tui.config.hops import AUTH_METHODS, AddressFamily, Hop
+from gpuhop_tui.config.ssh_settings import Dump, is_no, not_followed, same
 from gpuhop_tui.config.ssh_tokens import ExpansionError, expand, expand_tilde
 
 _UNSAFE = re.compile(r"['`\"$\\;&<>|(){}\s]|^-")  # what ssh.c refuses in host names
+_ABOUT_A_KEY = re.compile(r"(?<!%)(?:%%)*%[Kft]")  # tokens for the key that a server has shown
+_DISABLED_BY = {  # ways to log in, and what switches each off
+    "publickey": "pubkeyauthentication",
+    "keyboard-interactive": "kbdinteractiveauthentication",
+    "password": "passwordauthentication",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,8 @@ def _login_name(uid: int) -> str:
 
 
 class SshOptions:
-    """The options that `ssh -G` printed for `destination`.
+    """The options that `ssh -G` printed for `destination`; `defaults` are those of the client
+    itself, `ssh -F none -G`, without which every setting counts as the client's own.
 
     Paths and commands are expanded when asked for; each such property raises ExpansionError where
     ssh itself would give up on an unknown token or an unset variable.
@@ -77,9 +86,11 @@ class SshOptions:
         printed: str,
         local: LocalUser,
         environ: Mapping[str, str],
+        defaults: Dump | None = None,
     ) -> None:
         self.destination = destination
         self._options = parse_dump(printed)
+        self._defaults = self._options if defaults is None else defaults
         self._local = local
         self._environ = environ
 
@@ -176,6 +187,70 @@ class SshOptions:
         timeout = self._first("connecttimeout") or ""
         return float(timeout) if timeout.isdecimal() and int(timeout) > 0 else None
 
+    @property
+    def bind_address(self) -> str | None:
+        return self._first("bindaddress")
+
+    @property
+    def address_family(self) -> AddressFamily:
+        family = self._first("addressfamily")
+        return "inet" if family == "inet" else "inet6" if family == "inet6" else "any"
+
+    @property
+    def auth_methods(self) -> tuple[str, ...]:
+        """PreferredAuthentications, without those that are switched off or not known here."""
+        preferred = self._first("preferredauthentications")
+        names = [name.strip() for name in preferred.split(",")] if preferred else AUTH_METHODS
+        return tuple(
+            name
+            for name in dict.fromkeys(names)
+            if name in _DISABLED_BY and not is_no(self._first(_DISABLED_BY[name]))
+        )
+
+    @property
+    def password_prompts(self) -> int:
+        prompts = self._first("numberofpasswordprompts") or ""
+        return int(prompts) if prompts.isdecimal() else 3
+
+    @property
+    def revoked_host_keys(self) -> Path | None:
+        """RevokedHostKeys, whether it exists or not: ssh refuses every host where it does not."""
+        files = self._files("revokedhostkeys")
+        return files[0] if files else None
+
+    @property
+    def known_hosts_command(self) -> tuple[str, ...]:
+        """KnownHostsCommand with its tokens expanded, run without a shell. Empty where it asks for
+        the key that the server has shown: it is run once, before the connection."""
+        command = self._first("knownhostscommand")
+        if command is None or command.lower() == "none" or _ABOUT_A_KEY.search(command):
+            return ()
+        try:
+            words = shlex.split(command, comments=True)
+        except ValueError as error:
+            raise ExpansionError(f"KnownHostsCommand: {error}: {command}") from None
+        name = (self.host_key_alias or self.host).lower()
+        if self.port != 22 and not self.host_key_alias:
+            name = f"[{name}]:{self.port}"
+        tokens = self._tokens() | {"H": name, "I": "HOSTNAME"}
+        return tuple(expand(word, tokens) for word in words)
+
+    @property
+    def strict_host_keys(self) -> bool:
+        return self._first("stricthostkeychecking") in ("yes", "true")
+
+    @property
+    def not_followed(self) -> tuple[str, ...]:
+        """Settings that are not the client's own and that nothing here follows, by name."""
+        names = not_followed(self._options, self._defaults, self._environ)
+        if self._first("stricthostkeychecking") in ("no", "off", "false", "accept-new"):
+            names += ("StrictHostKeyChecking",)
+        if self._first("userknownhostsfile") and not self._known_hosts("userknownhostsfile"):
+            names += ("UserKnownHostsFile",)
+        if _ABOUT_A_KEY.search(self._first("knownhostscommand") or ""):
+            names += ("KnownHostsCommand",)
+        return names
+
     def hop(self, name: str) -> Hop:
         """The login that these options describe. Raises ExpansionError."""
         return Hop(
@@ -193,11 +268,32 @@ class SshOptions:
             known_hosts_files=self.known_hosts_files,
             proxy_command=self.proxy_command,
             connect_timeout=self.connect_timeout,
+            bind_address=self.bind_address,
+            address_family=self.address_family,
+            auth_methods=self.auth_methods,
+            password_prompts=self.password_prompts,
+            host_key_algorithms=self._algorithms("hostkeyalgorithms"),
+            kex_algorithms=self._algorithms("kexalgorithms"),
+            ciphers=self._algorithms("ciphers"),
+            macs=self._algorithms("macs"),
+            pubkey_algorithms=self._algorithms("pubkeyacceptedalgorithms"),
+            revoked_host_keys=self.revoked_host_keys,
+            known_hosts_command=self.known_hosts_command,
+            strict_host_keys=self.strict_host_keys,
+            hash_known_hosts=self._first("hashknownhosts") == "yes",
+            not_followed=self.not_followed,
         )
 
     def _first(self, key: str) -> str | None:
         values = self._options.get(key)
         return values[0] if values else None
+
+    def _algorithms(self, key: str) -> tuple[str, ...]:
+        """A list of algorithms; empty where it is the client's own."""
+        values = self._options.get(key, [])
+        if not values or same(values, self._defaults.get(key)):
+            return ()
+        return tuple(values[0].split(","))
 
     def _known_hosts(self, key: str) -> list[Path]:
         files = split_paths(self._first(key) or "")
