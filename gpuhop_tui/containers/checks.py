@@ -57,7 +57,7 @@ def check(spec: ContainerSpec, around: Surroundings) -> list[Finding]:
 
 
 def settled(spec: ContainerSpec, around: Surroundings) -> ContainerSpec:
-    """`spec` with what only the node knows: the GPUs by their UUIDs, the home for `~`, who starts it."""
+    """`spec` with what only the node knows: GPUs by their UUIDs, the home for `~`, who starts."""
     volumes = tuple(
         around.home + volume[1:] if volume.startswith("~/") and around.home else volume
         for volume in spec.volumes

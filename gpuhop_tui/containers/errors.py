@@ -42,6 +42,7 @@ _ADVICE = (
         "unresolvable cdi devices",
         "Make the CDI specification on the node: `nvidia-ctk cdi generate`.",
     ),
+    ("rlimit", "The engine itself may not go that high: ask for less in `ulimits`."),
     ("port is already allocated", "Publish another port of the node, or end what holds this one."),
     ("address already in use", "Publish another port of the node, or end what holds this one."),
     ("is already in use by container", "Choose another name, or remove that container."),

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?\Z", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _PORTS = re.compile(
-    r"(?:(?P<ip>\[[0-9a-f:]+\]|[\w.-]+):)?(?:(?P<host>\d+):)?(?P<port>\d+)(?:/(?P<protocol>\w+))?\Z",
+    r"(?:(?P<ip>\[[0-9a-f:]+\]|\d+(?:\.\d+){3}):)?(?:(?P<host>\d+):)?(?P<port>\d+)(?:/(?P<protocol>\w+))?\Z",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
