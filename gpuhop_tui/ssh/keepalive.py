@@ -7,6 +7,7 @@ for one. This is the one place that uses its inside for that; tests fail loudly 
 from __future__ import annotations
 
 import asyncio
+import time
 
 import asyncssh
 
@@ -27,3 +28,9 @@ async def round_trip(connection: asyncssh.SSHClientConnection) -> float:
     if connection.is_closed():
         raise ConnectionError("the connection is closed")
     return loop.time() - started
+
+
+def stood_still(asked_at: float, patience: float) -> bool:
+    """Whether a wait of `patience` seconds, begun at `asked_at` (monotonic), ended so late that
+    this program itself was stopped meanwhile: then a missing answer proves nothing."""
+    return time.monotonic() - asked_at > patience + INTERVAL_SECONDS

@@ -61,6 +61,7 @@ class Link:
         self.parent = parent
         self.status = LinkStatus(since=time.time())
         self.events: deque[LinkEvent] = deque(maxlen=EVENTS_KEPT)
+        self.peer_address: str | None = None  # of the last connection, where it was TCP
         self._log_in = log_in
         self._agent_has_keys = agent_has_keys
         self._retry = retry
@@ -230,6 +231,8 @@ class Link:
             through = await self.parent.connection()
         logged_in = await self._log_in(through, self._show_step)
         self._logged_in = logged_in
+        peer = logged_in.connection.get_extra_info("peername")
+        self.peer_address = str(peer[0]) if peer else None
         self.note(f"up after {logged_in.seconds:.2f} s")
         self._set(LinkState.UP, attempt=0, connect_seconds=logged_in.seconds)
 
@@ -245,11 +248,15 @@ class Link:
             if self._wake.is_set():
                 self._wake.clear()
                 patience = keepalive.AFTER_WAKE_SECONDS
+            asked_at = time.monotonic()
             try:
                 async with asyncio.timeout(patience):
                     rtt = await keepalive.round_trip(connection)
                 self._update(replace(self.status, rtt_seconds=rtt))
             except TimeoutError:
+                if keepalive.stood_still(asked_at, patience):
+                    self._wake.set()
+                    continue
                 connection.abort()
                 return f"no answer for {patience:.0f} s"
             except ConnectionError:

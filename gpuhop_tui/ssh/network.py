@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import asyncssh
 
-from gpuhop_tui.config.hops import Hop, Route
+from gpuhop_tui.config.hops import Route
 from gpuhop_tui.ssh.agent import Agent
 from gpuhop_tui.ssh.key_files import KeyRing
 from gpuhop_tui.ssh.known_hosts import KnownHosts
@@ -166,11 +166,13 @@ class Network:
         return self._gates.setdefault(server, asyncio.Semaphore(HANDSHAKES))
 
     async def _watch_clocks(self) -> None:
-        def outermost() -> set[Hop]:
-            return {link.route.hops[0] for link in self._links.values()}
-
-        def addresses() -> dict[str, str | None]:
-            return {hop.host: local_address(hop.host, hop.port) for hop in outermost()}
+        def addresses() -> dict[Route, str | None]:
+            """Our own address towards each outermost hop that was reached before."""
+            return {
+                link.route: local_address(link.peer_address, link.route.target.port)
+                for link in self.links
+                if link.parent is None and link.peer_address
+            }
 
         def woke(seconds: float) -> None:
             _log.info("woke up: %.0f s were lost", seconds)

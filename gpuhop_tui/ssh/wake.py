@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 TICK_SECONDS = 1.0
 JUMP_SECONDS = 4.0
@@ -59,12 +60,13 @@ def local_address(host: str, port: int) -> str | None:
 
 async def watch(
     woke: Callable[[float], None],
-    addresses: Callable[[], object],
+    addresses: Callable[[], Mapping[Any, str | None]],
     route_changed: Callable[[], None],
     clocks: ClockWatch | None = None,
     tick: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Calls `woke(lost seconds)` after a jump, and `route_changed()` when `addresses()` differs."""
+    """Calls `woke(lost seconds)` after a jump, and `route_changed()` when one of our own
+    `addresses()` differs from a tick ago."""
     clocks = clocks or ClockWatch()
     seen = addresses()
     while True:
@@ -73,6 +75,6 @@ async def watch(
         now = addresses()
         if lost > JUMP_SECONDS:
             woke(lost)
-        elif now != seen:
+        elif any(now[peer] != seen[peer] for peer in now.keys() & seen.keys()):
             route_changed()
         seen = now

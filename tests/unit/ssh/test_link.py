@@ -34,6 +34,9 @@ class FakeConnection:
     async def wait_closed(self):
         await asyncio.wait([self.closed])
 
+    def get_extra_info(self, name):
+        return {"peername": ("192.0.2.7", 22)}.get(name)
+
     async def _make_global_request(self, request):
         assert request == b"keepalive@openssh.com"
         if not self.answers:
@@ -189,6 +192,24 @@ async def test_after_a_wake_a_dead_connection_is_found_at_once(make, monkeypatch
     logins.connections[0].answers = False
     link.check_now(after_wake=True)
     await until(link, lambda link: link.is_up and len(logins.connections) == 2)
+
+
+async def test_having_stood_still_oneself_is_no_reason_to_drop_a_link(make, monkeypatch):
+    logins = Logins()
+    link = make(logins)
+    await until(link, lambda link: link.status.rtt_seconds is not None)
+    connection = logins.connections[0]
+
+    def stood_still(asked_at, patience):
+        connection.answers = True  # it is looked at a second time, and answers then
+        return True
+
+    monkeypatch.setattr(keepalive, "stood_still", stood_still)
+    connection.answers = False
+    before = link.status.rtt_seconds
+    await until(link, lambda link: link.status.rtt_seconds != before)
+    assert link.is_up
+    assert len(logins.connections) == 1
 
 
 async def test_a_wake_cuts_a_wait_short(make, monkeypatch):

@@ -51,7 +51,7 @@ async def run_ticks(steps):
     with pytest.raises(asyncio.CancelledError):
         await watch(
             lambda lost: events.append(("woke", round(lost))),
-            lambda: address[0],
+            lambda: {"bastion": address[0]},
             lambda: events.append(("route",)),
             watched(clocks),
             tick,
@@ -66,6 +66,25 @@ async def test_a_sleep_is_told_once_with_its_length():
 async def test_a_changed_address_is_told_but_not_beside_a_wake():
     steps = [(1, "10.0.0.1"), (1, "192.168.1.5"), (1, "192.168.1.5"), (100, None)]
     assert await run_ticks(steps) == [("route",), ("woke", 99)]
+
+
+async def test_a_peer_that_is_new_is_no_change_of_the_network():
+    seen = iter([{}, {"bastion": "10.0.0.1"}])
+    changes = []
+
+    async def tick(_seconds):
+        if changes.append("tick") or len(changes) == 2:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await watch(
+            lambda lost: changes.append("woke"),
+            lambda: next(seen),
+            lambda: changes.append("route"),
+            watched(Clocks()),
+            tick,
+        )
+    assert changes == ["tick", "tick"]
 
 
 def test_the_local_address_of_loopback_is_loopback_and_a_name_is_not_looked_up():
