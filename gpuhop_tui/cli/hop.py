@@ -15,9 +15,15 @@ from typing import TYPE_CHECKING
 from gpuhop_tui.cli.failure import CommandError
 from gpuhop_tui.cli.prompts import Prompt, TerminalPrompter
 from gpuhop_tui.cli.text import clean
-from gpuhop_tui.sessions.hop import EXIT_NO_LINK, run_hop
+from gpuhop_tui.sessions.hop import run_hop
 from gpuhop_tui.sessions.hop_memory import OpenHop, forget, open_hops
-from gpuhop_tui.sessions.hop_target import DEFAULT_SESSION, HopEnd, HopResult, HopTarget
+from gpuhop_tui.sessions.hop_target import (
+    DEFAULT_SESSION,
+    EXIT_NO_LINK,
+    HopEnd,
+    HopResult,
+    HopTarget,
+)
 from gpuhop_tui.ssh.prompts import HostKeyAnswer, HostKeyQuestion
 
 if TYPE_CHECKING:
@@ -61,7 +67,7 @@ def _chosen(
     if not before:
         raise CommandError("no hop was left open: name a node")
     hop = before[0]
-    return hop.node, hop.target, hop
+    return hop.node, hop.way_back, hop
 
 
 async def _hop(

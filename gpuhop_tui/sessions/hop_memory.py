@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,11 @@ class OpenHop:
     def is_orphaned(self) -> bool:
         """Whether its program has gone without leaving it."""
         return _started(self.pid) != self.started
+
+    @property
+    def way_back(self) -> HopTarget:
+        """The same session, if it is still there: it is not made anew, nor a command run twice."""
+        return replace(self.target, create=False)
 
 
 def open_hops(path: Path | None = None) -> list[OpenHop]:

@@ -74,7 +74,7 @@ id=$1; made=$2;
 if [ -n "$old" ] && T list-clients -F "#{client_pid}" 2>/dev/null | grep -qx "$old"; then
  kill -HUP "$old" 2>/dev/null; fi;
 set --; if [ "$rgb" = 1 ] && tmux -T RGB -V >/dev/null 2>&1; then set -- -T RGB; fi;
-stty raw -echo; say tmux; read -r go;
+stty raw opost -echo; say tmux; read -r go;
 if [ -n "$S" ]; then exec tmux -u "$@" -S "$S" attach-session -t "$id"; fi;
 exec tmux -u "$@" -L gpuhop attach-session -t "$id"
 """

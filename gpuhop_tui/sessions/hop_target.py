@@ -11,6 +11,7 @@ from typing import Any
 from gpuhop_tui.problem import Problem
 
 DEFAULT_SESSION = "gpuhop"
+EXIT_NO_LINK = 255  # what ssh(1) exits with for an error of its own
 _NAME = re.compile(r"[^\s.:=#$%@+\-][^\s.:#]*")
 
 

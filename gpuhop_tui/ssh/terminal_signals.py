@@ -8,9 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+Handlers = Mapping[signal.Signals, Callable[[], None]]
+
 
 @contextmanager
-def handling(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+def handling(handlers: Handlers) -> Iterator[None]:
     """Calls these on the loop; afterwards the signals are handled as before. Does nothing on
     any thread but the main one, where Python allows no handlers."""
     if threading.current_thread() is not threading.main_thread():
