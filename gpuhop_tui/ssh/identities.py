@@ -16,6 +16,7 @@ import asyncssh
 
 from gpuhop_tui.config.hops import Hop
 from gpuhop_tui.ssh.agent import Agent
+from gpuhop_tui.ssh.algorithms import only_accepted
 from gpuhop_tui.ssh.key_files import KeyDeclinedError, KeyFile, KeyRing, read_key_file
 from gpuhop_tui.ssh.patience import Patience
 
@@ -33,6 +34,7 @@ class Offer:
     agent_problem: str | None  # why the agent gave none; None where it answered
     agent_keys: int
     key_files: int
+    not_accepted: int = 0  # keys left out because of PubkeyAcceptedAlgorithms
 
 
 async def offer_keys(
@@ -68,12 +70,15 @@ async def offer_keys(
 
     rest = [pair for pair in agent_pairs if pair not in named]
     plain = named + ([] if hop.identities_only else rest) + from_files
+    pairs = _with_certificates(plain, certificates)
+    accepted = only_accepted(pairs, hop.pubkey_algorithms)
     return Offer(
-        pairs=_with_certificates(plain, certificates),
+        pairs=accepted,
         opaque=opaque,
         agent_problem=agent_problem,
         agent_keys=len(agent_pairs),
         key_files=sum(file is not None for file in files),
+        not_accepted=len(pairs) - len(accepted),
     )
 
 

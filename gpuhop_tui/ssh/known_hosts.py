@@ -7,10 +7,12 @@ where a line stands, and what is written, is decided here.
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import hashlib
 import hmac
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +28,13 @@ class KnownKeys:
     trusted: list[asyncssh.SSHKey] = field(default_factory=list)
     authorities: list[asyncssh.SSHKey] = field(default_factory=list)  # @cert-authority
     revoked: list[asyncssh.SSHKey] = field(default_factory=list)  # @revoked
+
+    def joined(self, other: KnownKeys) -> KnownKeys:
+        return KnownKeys(
+            self.trusted + other.trusted,
+            self.authorities + other.authorities,
+            self.revoked + other.revoked,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +57,9 @@ class KnownHosts:
 
     def lookup(self, hop: Hop) -> KnownKeys:
         """The keys on file for `hop`; an unreadable or missing file holds none."""
-        name, port = _entry_name(hop)
-        known = KnownKeys(trusted=list(self._accepted_once.get((name, port), ())))
+        known = KnownKeys(trusted=list(self._accepted_once.get(_entry_name(hop), ())))
         for file in hop.known_hosts_files:
-            trusted, authorities, revoked, *_x509 = self._load(file).match(name, "", port)
-            known.trusted.extend(trusted)
-            known.authorities.extend(authorities)
-            known.revoked.extend(revoked)
+            known = known.joined(keys_for(hop, self._load(file)))
         return known
 
     def lines(self, hop: Hop) -> list[Line]:
@@ -73,7 +78,8 @@ class KnownHosts:
         self._accepted_once.setdefault(_entry_name(hop), []).append(key)
 
     def accept_always(self, hop: Hop, key: asyncssh.SSHKey) -> Path:
-        """Appends `key` to the hop's first known_hosts file, hashed if that file is hashed.
+        """Appends `key` to the hop's first known_hosts file, hashed if that file is hashed or
+        HashKnownHosts says so.
 
         Returns the file. Raises OSError where it cannot be written.
         """
@@ -84,7 +90,9 @@ class KnownHosts:
         with os.fdopen(descriptor, "r+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             content = stream.read()
-            if any(line.startswith(b"|1|") for line in content.splitlines()):
+            if hop.hash_known_hosts or any(
+                line.startswith(b"|1|") for line in content.splitlines()
+            ):
                 entry_name = _hashed(entry_name)
             public = key.export_public_key("openssh").split()[:2]
             line = entry_name.encode() + b" " + b" ".join(public) + b"\n"
@@ -101,14 +109,25 @@ class KnownHosts:
         cached = self._files.get(file)
         if cached and cached[0] == version:
             return cached[1]
-        parsed = asyncssh.SSHKnownHosts()
-        for text in _read_lines(file):
-            try:
-                parsed.load(text)
-            except ValueError:
-                continue  # one broken line must not hide the others
+        parsed = parse_lines(_read_lines(file))
         self._files[file] = (version, parsed)
         return parsed
+
+
+def parse_lines(lines: Iterable[str]) -> asyncssh.SSHKnownHosts:
+    """The entries of known_hosts lines; one broken line does not hide the others."""
+    parsed = asyncssh.SSHKnownHosts()
+    for text in lines:
+        with contextlib.suppress(ValueError):
+            parsed.load(text)
+    return parsed
+
+
+def keys_for(hop: Hop, entries: asyncssh.SSHKnownHosts) -> KnownKeys:
+    """What the entries hold for `hop`."""
+    name, port = _entry_name(hop)
+    trusted, authorities, revoked, *_x509 = entries.match(name, "", port)
+    return KnownKeys(list(trusted), list(authorities), list(revoked))
 
 
 def known_hosts_name(hop: Hop) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncssh
@@ -18,22 +18,25 @@ from gpuhop_tui.config.hops import Hop
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.ssh import explain
 from gpuhop_tui.ssh.agent import Agent
+from gpuhop_tui.ssh.algorithms import only_accepted, proposed, restrictions
+from gpuhop_tui.ssh.denied import no_way, why_denied
 from gpuhop_tui.ssh.dial import dial
+from gpuhop_tui.ssh.host_key_check import RevokedHostKey, UnknownHostKeys, changed, refuse_revoked
 from gpuhop_tui.ssh.identities import Offer, offer_keys
 from gpuhop_tui.ssh.key_files import KeyDeclinedError, KeyRing
-from gpuhop_tui.ssh.known_hosts import KnownHosts, fingerprint, known_hosts_name
+from gpuhop_tui.ssh.known_hosts import KnownHosts
+from gpuhop_tui.ssh.known_hosts_command import command_keys
 from gpuhop_tui.ssh.patience import Patience
-from gpuhop_tui.ssh.prompts import ChallengeQuestion, HostKeyAnswer, HostKeyQuestion, Prompter
+from gpuhop_tui.ssh.prompts import ChallengeQuestion, Prompter
 from gpuhop_tui.ssh.proxy import ProxyCommand
 from gpuhop_tui.ssh.relay import ExecTunnel
 
 LOGIN_SECONDS = 15.0  # of the machines' time; a person's does not count
-PASSWORD_TRIES = 3
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoginContext:
     """What all logins of one program share."""
 
@@ -41,7 +44,10 @@ class LoginContext:
     agent: Agent
     ring: KeyRing
     known_hosts: KnownHosts
-    host_key_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unknown_host_keys: UnknownHostKeys = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.unknown_host_keys = UnknownHostKeys(self.prompter, self.known_hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +77,12 @@ async def log_in(
     except _UnknownHostKey as unknown:
         # The key is asked about outside the connection, so that a person may take their time
         # without the server's LoginGraceTime running; then it is tried once more.
-        await _ask_about_host_key(route, unknown.key, context, on_step)
+        await context.unknown_host_keys.ask(route, unknown.key, on_step)
     attempt = _Attempt(route, context, on_step)
     try:
         return await attempt.run(through, lend_agent)
     except _UnknownHostKey as unknown:
-        raise ProblemError(_changed(route[-1], unknown.key, context.known_hosts)) from None
+        raise ProblemError(changed(route[-1], unknown.key, context.known_hosts, "")) from None
 
 
 class _UnknownHostKey(Exception):  # noqa: N818 - a question, not an error
@@ -133,6 +139,10 @@ class _Attempt:
     async def _connect(
         self, through: asyncssh.SSHClientConnection | None, lend_agent: bool
     ) -> asyncssh.SSHClientConnection:
+        if not self.hop.auth_methods:
+            raise ProblemError(no_way(self.hop))
+        if self.hop.known_hosts_command:
+            self.known = self.known.joined(await command_keys(self.hop))
         options = self._options(lend_agent)
         if through is not None and self.before is not None:
             if self.before.transport == "exec":
@@ -142,7 +152,9 @@ class _Attempt:
             self._proxy = await ProxyCommand.start(self.hop.proxy_command)
             options["sock"] = self._proxy.socket
         elif through is None:
-            options["sock"] = await dial(self.hop.host, self.hop.port)
+            options["sock"] = await dial(
+                self.hop.host, self.hop.port, self.hop.address_family, self.hop.bind_address
+            )
         try:
             return await asyncssh.connect(self.hop.host, self.hop.port, **options)
         finally:
@@ -164,7 +176,7 @@ class _Attempt:
             "username": hop.user,
             "known_hosts": (known.trusted, known.authorities, known.revoked),
             "host_key_alias": hop.host_key_alias,
-            "server_host_key_algs": _host_key_algorithms(known.trusted, known.authorities),
+            **proposed(hop, known),
             "client_keys": None,  # every key comes from public_key_auth_requested below
             "agent_forwarding": self._lent_socket() if lend_agent else False,
             "x509_trusted_certs": None,
@@ -172,7 +184,7 @@ class _Attempt:
             "connect_timeout": None,
             "login_timeout": 0,  # Patience keeps the time
             "keepalive_interval": 0,  # the link measures and judges round trips itself
-            "preferred_auth": ["publickey", "keyboard-interactive", "password"],
+            "preferred_auth": list(hop.auth_methods),
             "encoding": None,
         }
 
@@ -203,7 +215,8 @@ class _Attempt:
             except KeyDeclinedError as exc:
                 self.declined.append(str(exc))
                 continue
-            return list(asyncssh.load_keypairs([key]))
+            if pairs := only_accepted(asyncssh.load_keypairs([key]), self.hop.pubkey_algorithms):
+                return pairs
         return []
 
     async def ask(
@@ -222,13 +235,15 @@ class _Attempt:
 
     async def _problem(self, exc: Exception) -> Problem:
         hop = self.hop
+        if isinstance(exc, RevokedHostKey):
+            return exc.problem
         if isinstance(exc, asyncssh.HostKeyNotVerifiable):
             key = self.rejected_key
             # Known by now: another hop of the same name was accepted while this one connected.
             accepted_meanwhile = key in self.context.known_hosts.lookup(hop).trusted
             if key is not None and (not self.known.trusted or accepted_meanwhile):
                 raise _UnknownHostKey(key) from None
-            return _changed(hop, self.rejected_key, self.context.known_hosts, exc.reason)
+            return changed(hop, self.rejected_key, self.context.known_hosts, exc.reason)
         conn = self.connection
         if self.step == "SSH banner" and conn and conn.get_extra_info("server_version"):
             self.step = explain.KEY_EXCHANGE
@@ -241,40 +256,12 @@ class _Attempt:
                 return explain.proxy_failed(hop, self._proxy.error_text)
         problem = explain.explain(exc, hop, self.before, self.step)
         if problem.kind is ErrorKind.AUTH_DENIED:
-            return self._why_denied(problem)
+            return why_denied(hop, self.offer, self.declined, self.was_asked) or problem
+        restricted = ", ".join(restrictions(hop))
+        if restricted and self.step == explain.KEY_EXCHANGE and problem.kind is ErrorKind.REFUSED:
+            advice = f"compare {restricted} in ~/.ssh/config with what its sshd offers: ssh -vv"
+            return replace(problem, advice=advice)
         return problem
-
-    def _why_denied(self, problem: Problem) -> Problem:
-        hop, offer = self.hop, self.offer
-        if self.declined:
-            return Problem(
-                hop.name,
-                ErrorKind.AUTH_DENIED,
-                f"{hop.user}@{hop.address}: {self.declined[-1]}",
-                "retry to be asked again; a key that your agent holds needs no passphrase: ssh-add",
-            )
-        if self.was_asked:
-            return Problem(
-                hop.name,
-                ErrorKind.AUTH_DENIED,
-                f"{hop.user}@{hop.address} did not accept the answers to its questions",
-                "retry to be asked again",
-            )
-        if offer is None or offer.key_files or offer.agent_keys:
-            return problem
-        if offer.agent_problem:
-            return Problem(
-                hop.name,
-                ErrorKind.AGENT_MISSING,
-                f"no key to offer {hop.name}: {offer.agent_problem}, and there is no key file",
-                "start an agent and add your key: eval $(ssh-agent); ssh-add",
-            )
-        return Problem(
-            hop.name,
-            ErrorKind.AGENT_EMPTY,
-            f"no key to offer {hop.name}: the agent holds no keys, and there is no key file",
-            "add your key to the agent: ssh-add",
-        )
 
 
 class _Client(asyncssh.SSHClient):
@@ -285,6 +272,7 @@ class _Client(asyncssh.SSHClient):
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self._attempt.connection = conn
+        refuse_revoked(conn, self._attempt.hop)
         self._attempt.enter("SSH banner")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -304,7 +292,7 @@ class _Client(asyncssh.SSHClient):
     async def password_auth_requested(self) -> str | None:
         attempt = self._attempt
         attempt.password_tries += 1
-        if attempt.password_tries > PASSWORD_TRIES:
+        if attempt.password_tries > attempt.hop.password_prompts:
             return None
         hop = attempt.hop
         prompts = ((f"{hop.user}@{hop.host}'s password: ", False),)
@@ -316,7 +304,7 @@ class _Client(asyncssh.SSHClient):
         attempt = self._attempt
         attempt.kbdint_tries += 1
         silent = attempt.kbdint_tries > 1 and not attempt.was_asked
-        return None if silent or attempt.kbdint_tries > PASSWORD_TRIES else ""
+        return None if silent or attempt.kbdint_tries > attempt.hop.password_prompts else ""
 
     async def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Any
@@ -331,98 +319,3 @@ def agent_for(hop: Hop, default: Agent) -> Agent:
     if hop.identity_agent is None:
         return default
     return Agent(None if hop.identity_agent == "none" else hop.identity_agent)
-
-
-async def _ask_about_host_key(
-    route: tuple[Hop, ...],
-    key: asyncssh.SSHKey,
-    context: LoginContext,
-    on_step: Callable[[str], None],
-) -> None:
-    """Asks a person about an unknown key. Raises ProblemError where it is refused."""
-    hop = route[-1]
-    on_step("your answer about its host key")
-    question = HostKeyQuestion(
-        hop=hop.name,
-        address=known_hosts_name(hop),
-        route=tuple(before.name for before in route[:-1]),
-        algorithm=key.get_algorithm(),
-        fingerprint=fingerprint(key),
-        known_hosts_file=str(hop.known_hosts_files[0]) if hop.known_hosts_files else "",
-    )
-    async with context.host_key_lock:
-        if key in context.known_hosts.lookup(hop).trusted:
-            return  # another hop with the same name was asked about meanwhile
-        answer = await context.prompter.host_key(question)
-        if answer is HostKeyAnswer.REFUSE:
-            raise ProblemError(_unknown(hop, question))
-        if answer is HostKeyAnswer.ALWAYS and hop.known_hosts_files:
-            try:
-                context.known_hosts.accept_always(hop, key)
-            except OSError as exc:
-                _log.warning("known_hosts cannot be written: %s", exc)
-                context.known_hosts.accept_once(hop, key)
-        else:
-            context.known_hosts.accept_once(hop, key)
-
-
-def _host_key_algorithms(
-    trusted: list[asyncssh.SSHKey], authorities: list[asyncssh.SSHKey]
-) -> list[str]:
-    """Algorithms in the order to propose: those we hold a key for first, as ssh(1) does.
-
-    Certificates are proposed only where an authority for this host is known.
-    """
-    wanted: list[str] = []
-    if authorities:
-        wanted += [f"{name}-cert-v01@openssh.com" for name in _PLAIN_ALGORITHMS]
-    for key in trusted:
-        wanted += [algorithm.decode() for algorithm in key.sig_algorithms]
-    wanted += _PLAIN_ALGORITHMS
-    return [name for name in dict.fromkeys(wanted) if name != "ssh-rsa"]
-
-
-_PLAIN_ALGORITHMS = [
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-]
-
-
-def _unknown(hop: Hop, question: HostKeyQuestion) -> Problem:
-    return Problem(
-        hop.name,
-        ErrorKind.HOST_KEY_UNKNOWN,
-        f"the host key of {question.address} is not known: "
-        f"{question.algorithm} {question.fingerprint}",
-        "compare the fingerprint with what its administrator says, then accept it in the "
-        "dashboard, or log in once with ssh",
-    )
-
-
-def _changed(
-    hop: Hop, key: asyncssh.SSHKey | None, known_hosts: KnownHosts, reason: str = ""
-) -> Problem:
-    lines = ", ".join(str(line) for line in known_hosts.lines(hop)) or "known_hosts"
-    name = known_hosts_name(hop)
-    revoked = key is None and "revoked" in reason.lower()
-    if revoked:
-        message = f"the host key of {name} is marked as revoked ({lines})"
-    elif key is None:
-        message = f"the host certificate of {name} is not valid: {reason} ({lines})"
-    else:
-        message = (
-            f"the host key of {name} has changed: now {key.get_algorithm()} {fingerprint(key)}, "
-            f"not what {lines} says"
-        )
-    file = hop.known_hosts_files[0] if hop.known_hosts_files else "~/.ssh/known_hosts"
-    return Problem(
-        hop.name,
-        ErrorKind.HOST_KEY_CHANGED,
-        message,
-        "someone may be listening in: ask its administrator. Only if the change is genuine: "
-        f"ssh-keygen -f {file} -R '{name}'",
-    )

@@ -1,0 +1,151 @@
+"""Host keys that are not simply known: unknown ones are asked about, changed and revoked ones stop.
+
+asyncssh compares what a server shows with the keys on file; what follows from it is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import asyncssh
+
+from gpuhop_tui.config.hops import Hop
+from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
+from gpuhop_tui.ssh.known_hosts import KnownHosts, fingerprint, known_hosts_name
+from gpuhop_tui.ssh.prompts import HostKeyAnswer, HostKeyQuestion, Prompter
+from gpuhop_tui.ssh.revoked_keys import RevokedKeysError, is_revoked
+
+_GENUINE = "someone may be listening in: ask its administrator"
+
+_log = logging.getLogger(__name__)
+
+
+class UnknownHostKeys:
+    """Asks a person about unknown keys, one question at a time."""
+
+    def __init__(self, prompter: Prompter, known_hosts: KnownHosts) -> None:
+        self._prompter = prompter
+        self._known_hosts = known_hosts
+        self._one_at_a_time = asyncio.Lock()
+
+    async def ask(
+        self, route: tuple[Hop, ...], key: asyncssh.SSHKey, on_step: Callable[[str], None]
+    ) -> None:
+        """Returns once `key` of the last hop is trusted. Raises ProblemError where it is not."""
+        hop = route[-1]
+        question = HostKeyQuestion(
+            hop=hop.name,
+            address=known_hosts_name(hop),
+            route=tuple(before.name for before in route[:-1]),
+            algorithm=key.get_algorithm(),
+            fingerprint=fingerprint(key),
+            known_hosts_file=str(hop.known_hosts_files[0]) if hop.known_hosts_files else "",
+        )
+        if hop.strict_host_keys:
+            raise ProblemError(_unknown(hop, question))
+        on_step("your answer about its host key")
+        async with self._one_at_a_time:
+            if key in self._known_hosts.lookup(hop).trusted:
+                return  # another hop with the same name was asked about meanwhile
+            answer = await self._prompter.host_key(question)
+            if answer is HostKeyAnswer.REFUSE:
+                raise ProblemError(_unknown(hop, question))
+            self._accept(hop, key, for_good=answer is HostKeyAnswer.ALWAYS)
+
+    def _accept(self, hop: Hop, key: asyncssh.SSHKey, *, for_good: bool) -> None:
+        if for_good and hop.known_hosts_files:
+            try:
+                self._known_hosts.accept_always(hop, key)
+            except OSError as exc:
+                _log.warning("known_hosts cannot be written: %s", exc)
+            else:
+                return
+        self._known_hosts.accept_once(hop, key)
+
+
+class RevokedHostKey(asyncssh.HostKeyNotVerifiable):
+    """RevokedHostKeys has the key that the server has shown, or cannot be asked."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def refuse_revoked(connection: asyncssh.SSHClientConnection, hop: Hop) -> None:
+    """Has the hop's RevokedHostKeys asked about each key and certificate that the server shows.
+
+    As in ssh, before all else: before it is looked up, asked about, and anything is signed.
+    asyncssh has no callback that is given a certificate.
+    """
+    file = hop.revoked_host_keys
+    if file is None:
+        return
+    validate = connection.validate_server_host_key
+
+    def examine(key_data: bytes) -> asyncssh.SSHKey:
+        try:
+            revoked = is_revoked(key_data, file)
+        except RevokedKeysError as error:
+            raise RevokedHostKey(_unchecked(hop, str(error))) from None
+        if revoked:
+            raise RevokedHostKey(_revoked(hop))
+        return validate(key_data)
+
+    connection.validate_server_host_key = examine  # type: ignore[method-assign]
+
+
+def changed(hop: Hop, key: asyncssh.SSHKey | None, known_hosts: KnownHosts, reason: str) -> Problem:
+    """The problem of a key that is not the one on file. `key` is None where asyncssh itself has
+    refused it, for `reason`: a revoked key, or a certificate that does not hold."""
+    lines = ", ".join(str(line) for line in known_hosts.lines(hop))
+    lines = lines or ("its KnownHostsCommand" if hop.known_hosts_command else "known_hosts")
+    name = known_hosts_name(hop)
+    if key is None and "revoked" in reason.lower():
+        message = f"the host key of {name} is marked as revoked ({lines})"
+    elif key is None:
+        message = f"the host certificate of {name} is not valid: {reason} ({lines})"
+    else:
+        message = (
+            f"the host key of {name} has changed: now {key.get_algorithm()} {fingerprint(key)}, "
+            f"not what {lines} says"
+        )
+    file = hop.known_hosts_files[0] if hop.known_hosts_files else "~/.ssh/known_hosts"
+    return Problem(
+        hop.name,
+        ErrorKind.HOST_KEY_CHANGED,
+        message,
+        f"{_GENUINE}. Only if the change is genuine: ssh-keygen -f {file} -R '{name}'",
+    )
+
+
+def _unknown(hop: Hop, question: HostKeyQuestion) -> Problem:
+    strict = ", and StrictHostKeyChecking asks nobody" if hop.strict_host_keys else ""
+    return Problem(
+        hop.name,
+        ErrorKind.HOST_KEY_UNKNOWN,
+        f"the host key of {question.address} is not known{strict}: "
+        f"{question.algorithm} {question.fingerprint}",
+        "compare the fingerprint with what its administrator says, then accept it in the "
+        "dashboard, or log in once with ssh",
+    )
+
+
+def _revoked(hop: Hop) -> Problem:
+    return Problem(
+        hop.name,
+        ErrorKind.HOST_KEY_CHANGED,
+        f"the host key of {known_hosts_name(hop)} is revoked by {hop.revoked_host_keys}",
+        f"{_GENUINE}, who must give the server another host key",
+    )
+
+
+def _unchecked(hop: Hop, reason: str) -> Problem:
+    return Problem(
+        hop.name,
+        ErrorKind.HOST_KEY_UNKNOWN,
+        f"no host key is trusted: RevokedHostKeys {hop.revoked_host_keys} cannot be asked: "
+        f"{reason}",
+        "mend the file, or take RevokedHostKeys out of ~/.ssh/config",
+    )
