@@ -23,7 +23,7 @@ def read_container(node: str, facts: Json) -> Container:
     """From GET /containers/ID/json."""
     state, config, host = _at(facts, "State"), _at(facts, "Config"), _at(facts, "HostConfig")
     health = plain(_at(state, "Health").get("Status")) or None
-    ended = _time(state.get("FinishedAt"))
+    ended = read_time(state.get("FinishedAt"))
     words = [facts.get("Path"), *(facts.get("Args") or ())]
     status = plain(state.get("Status"))
     why = NOT_YET if status == "running" else STOPPED
@@ -36,8 +36,8 @@ def read_container(node: str, facts: Json) -> Container:
         command=plain(" ".join(str(word) for word in words if word)),
         state=status,
         health=None if health == "none" else health,
-        created_at=_time(facts.get("Created")),
-        started_at=_time(state.get("StartedAt")),
+        created_at=read_time(facts.get("Created")),
+        started_at=read_time(state.get("StartedAt")),
         finished_at=ended,
         exit_code=state.get("ExitCode") if ended is not None else None,
         error=plain(state.get("Error")),
@@ -161,7 +161,7 @@ def _mount(facts: Json) -> Mount:
     )
 
 
-def _time(text: object) -> float | None:
+def read_time(text: object) -> float | None:
     """Seconds since the epoch of an RFC 3339 time; the engine writes the year 1 for never."""
     found = _TIME.match(text) if isinstance(text, str) else None
     if found is None or text == "" or found[1].startswith("0001-"):

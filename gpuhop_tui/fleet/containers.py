@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gpuhop_tui.containers import start as starting
+from gpuhop_tui.containers import surroundings
+from gpuhop_tui.containers.build import BuildProgress, build
 from gpuhop_tui.containers.engine import Engine
 from gpuhop_tui.containers.errors import ContainerError
+from gpuhop_tui.containers.gpus import NodeGpu
 from gpuhop_tui.containers.model import Container, Listing, LostGpus
+from gpuhop_tui.containers.public_keys import keys_of_agent, keys_of_file
+from gpuhop_tui.containers.spec import ContainerSpec
+from gpuhop_tui.containers.start import Started
+from gpuhop_tui.containers.surroundings import Surroundings
 from gpuhop_tui.containers.watch import ContainerWatch
+from gpuhop_tui.fleet.summary import is_free
 from gpuhop_tui.probe.sample import Gpu, Process, Sample
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
+from gpuhop_tui.ssh.agent import Agent
 from gpuhop_tui.ssh.backoff import delay_seconds
 from gpuhop_tui.ssh.link import Link
+
+if TYPE_CHECKING:
+    from gpuhop_tui.config.schema import BuildConfig
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +42,9 @@ class NodeContainers:
     `engine` is for whoever acts: what it does shows in the listing by itself, while it is watched.
     """
 
-    def __init__(self, link: Link, socket: str, changed: Callable[[], None]) -> None:
+    def __init__(self, link: Link, socket: str, agent: Agent, changed: Callable[[], None]) -> None:
         self.engine = Engine(link, socket)
+        self._agent = agent
         self._link = link
         self._changed = changed
         self._watch: ContainerWatch | None = None
@@ -54,6 +71,27 @@ class NodeContainers:
     async def check_gpus(self, container: Container) -> LostGpus | None:
         """Looks at once whether it lost its GPUs; nothing where the engine is not watched."""
         return await self._watch.check_gpus(container) if self._watch else None
+
+    async def look_around(self, spec: ContainerSpec, sample: Sample | None) -> Surroundings:
+        """What the checks (`containers.checks.check`) need; `sample` is the node's, if live. Kept,
+        it is the `since` of a later `start`."""
+        return await surroundings.look_around(self.engine, spec, node_gpus(sample))
+
+    async def start(
+        self, spec: ContainerSpec, sample: Sample | None, since: Surroundings | None = None
+    ) -> Started:
+        """See `containers.start.start_container`."""
+        return await starting.start_container(self.engine, spec, node_gpus(sample), since=since)
+
+    async def build(self, image: str, config: BuildConfig) -> AsyncGenerator[BuildProgress, None]:
+        """See `containers.build.build`; the keys are those that the config names."""
+        if config.authorized_keys == "agent":
+            keys = await keys_of_agent(self._agent)
+        else:
+            keys = await asyncio.to_thread(keys_of_file, Path(config.authorized_keys))
+        async with contextlib.aclosing(build(self.engine, image, config, keys)) as steps:
+            async for step in steps:
+                yield step
 
     async def _run(self) -> None:
         failures = 0
@@ -85,6 +123,33 @@ class NodeContainers:
         if listing != self.listing or problem != self.problem:
             self.listing, self.problem = listing, problem
             self._changed()
+
+
+def node_gpus(sample: Sample | None) -> tuple[NodeGpu, ...] | None:
+    """The GPUs of a live sample, as a form shows them and the checks want them."""
+    if sample is None or sample.problem is not None:
+        return None
+    return tuple(
+        NodeGpu(
+            index=gpu.index,
+            uuid=gpu.uuid,
+            name=gpu.name or "",
+            utilization_percent=gpu.utilization_percent,
+            memory_used_bytes=gpu.memory_used_bytes,
+            memory_total_bytes=gpu.memory_total_bytes,
+            users=tuple(sorted({each.user or "?" for each in gpu.processes})),
+            free=is_free(gpu),
+            lost=gpu.lost,
+            mig=tuple((each.uuid, each.name or "") for each in gpu.mig if each.uuid),
+        )
+        for gpu in sample.gpus
+    )
+
+
+def gpu_processes(container: Container, sample: Sample | None) -> tuple[Process, ...]:
+    """The container's processes on GPUs: what is lost when it ends."""
+    found = _processes(sample) if sample is not None else ()
+    return tuple({each.pid: each for each in found if each.container_id == container.id}.values())
 
 
 def with_container_names(sample: Sample | None, listing: Listing | None) -> Sample | None:

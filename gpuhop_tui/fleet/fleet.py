@@ -200,7 +200,7 @@ class Fleet:
         sessions = NodeSessions(link, changed)
         sessions.watch(self._sessions_watched)
         self._sessions[name] = sessions
-        containers = NodeContainers(link, node.docker_socket, changed)
+        containers = NodeContainers(link, node.docker_socket, self.network.agent, changed)
         containers.watch(self._containers_watched)
         self._containers[name] = containers
         monitor = NodeMonitor(

@@ -45,6 +45,10 @@ def root_filesystem() -> bytes:
             entry = tarfile.TarInfo(f"bin/{applet}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "/usr/bin/busybox"
             tar.addfile(entry)
+        if not str(shutil.which("bash")).startswith("/bin/"):
+            entry = tarfile.TarInfo("bin/bash")
+            entry.type, entry.linkname = tarfile.SYMTYPE, str(shutil.which("bash"))
+            tar.addfile(entry)
     return archive.getvalue()
 
 
