@@ -148,7 +148,11 @@ class Network:
                 )
 
         agent = agent_for(route.target, self.agent)
-        return Link(route, parent, gated, agent_has_keys=agent.has_keys, retry=self._retry)
+        link = Link(route, parent, gated, agent_has_keys=agent.has_keys, retry=self._retry)
+        if ignored := route.target.not_followed:
+            verb = "is" if len(ignored) == 1 else "are"
+            link.note(f"ssh_config of {link.name}: {', '.join(ignored)} {verb} not followed")
+        return link
 
     def _parent(self, route: Route) -> Link | None:
         parent = route.parent
