@@ -422,9 +422,9 @@ class Screen:
         return "".join(parts).encode()
 
     def modes_restored(self) -> bytes:
-        """Every mode of the terminal again, for one that lost them: mouse, paste, keypad, …"""
-        parts = ["\x1b[?1049h"] if self.is_alternate else []
-        parts += [f"\x1b[?{n}{'h' if on else 'l'}" for n, on in self.modes.items() if n != 6]
+        """Every mode of the terminal again, for one that lost them: mouse, paste, keypad, …; the
+        choice of the screen is not among them."""
+        parts = [f"\x1b[?{n}{'h' if on else 'l'}" for n, on in self.modes.items() if n != 6]
         parts.append("\x1b=" if self.keypad else "\x1b>")
         return "".join(parts).encode()
 
@@ -438,6 +438,8 @@ class Screen:
             parts += [_NEUTRAL, "\x1b[?1049l"]
         else:
             parts += ["\x1b7", _NEUTRAL, "\x1b8"]
+        if self.mode(6) or self._saved.origin:  # came back with the cursor
+            parts.append("\x1b[?6l")
         parts.append("\x1b>\x1b[0m\x1b[?25h")
         return "".join(parts).encode()
 

@@ -24,6 +24,8 @@ _TOKEN = re.compile(
 _INCOMPLETE = re.compile(
     rb"\x1b(?:\[[\x30-\x3f]*[\x20-\x2f]*|[\]PX^_k][^\x07\x1b\x18\x1a]*\x1b?|[\x20-\x2f]*)?\Z"
 )
+# What CAN, SUB or another ESC breaks off is not shown.
+_BROKEN_OFF = re.compile(rb"\x1b(?:[\]PX^_][^\x07\x1b\x18\x1a]*|(?:\[[\x30-\x3f]*)?[\x20-\x2f]*)")
 _STRING_END = re.compile(rb"\x07|\x1b\\|[\x18\x1a]")
 
 
@@ -58,7 +60,8 @@ class Tokens:
                 if _INCOMPLETE.match(data, position):
                     self._keep(data[position:])
                     return
-                position += 1  # an ESC that begins nothing
+                broken = _BROKEN_OFF.match(data, position)
+                position = broken.end() if broken else position + 1
                 continue
             position = found.end()
             kind = found.lastgroup

@@ -137,22 +137,24 @@ class View:
     def thaw(self) -> None:
         """The screen is live again as it is."""
         self._frozen = False
-        self.redraw()
+        self._paint(b"")
 
     def redraw(self) -> None:
         """Draws everything again, modes included, on a terminal that others have used."""
+        self._paint(b"\x1b[?1049h" if self.screen.is_alternate else b"")
+
+    def _paint(self, before: bytes) -> None:
         self._catch_up()
         self._drawn = False
         modes = _ASLEEP.encode() if self._frozen else self._screen.modes_restored()
-        if self._screen.is_alternate:
-            modes = b"\x1b[?1049h" + modes
-        self._terminal.write(modes + self._screen.redraw(dim=self._frozen) + self._draw_line())
+        screen = self._screen.redraw(dim=self._frozen)
+        self._terminal.write(before + modes + screen + self._draw_line())
 
     def resize(self, columns: int, rows: int) -> None:
         self._catch_up()
         self._screen.resize(columns, rows)
         if self._frozen or self._line:
-            self.redraw()
+            self._paint(b"")
 
     def farewell(self) -> bytes:
         """What gives the terminal back as programs expect it."""

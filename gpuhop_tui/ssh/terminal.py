@@ -166,6 +166,7 @@ class Terminal:
         self._empty.clear()
         if not self._writing:
             self._flush()
+        self._tell()
 
     def _flush(self) -> None:
         if self._send():
@@ -174,6 +175,10 @@ class Terminal:
         elif not self._writing:
             self._writing = True
             asyncio.get_running_loop().add_writer(self._fd, self._flush)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tells the writer to pause, or that it may go on."""
         if self._full and self._backlog <= LOW_WATER:
             self._full = False
             self.on_backlog(False)
