@@ -182,8 +182,7 @@ class Engine:
         except ProblemError:
             raise
         except Exception as exc:
-            if self._forward is not None and self._forward.denied is not None:
-                raise ProblemError(self._forward.denied) from exc
+            refused = self._forward is not None and self._forward.refused
             found = await look_for_sockets(self.link, self._wanted)
             others = [path for path in found.usable if path != self._wanted]
             for path in others:
@@ -191,7 +190,7 @@ class Engine:
                 with contextlib.suppress(*_broken()):
                     await self._connect_to(path)
                     return
-            raise ProblemError(why(self.node, found, _reason(exc))) from exc
+            raise ProblemError(why(self.node, found, _reason(exc), refused=refused)) from exc
 
     async def _connect_to(self, remote: str) -> None:
         if self._forward is not None:
@@ -251,7 +250,8 @@ class Engine:
             found = await look_for_sockets(self.link, self._facts.socket if self._facts else "")
         except ProblemError as error:
             return error
-        return ProblemError(why(self.node, found, f"{what} broke off"))
+        refused = self._forward is not None and self._forward.refused
+        return ProblemError(why(self.node, found, f"{what} broke off", refused=refused))
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._calls, work)

@@ -23,6 +23,7 @@ class Sockets:
     usable: tuple[str, ...]  # that this user may open, best first
     denied: tuple[tuple[str, str], ...]  # path, group that may
     programs: tuple[str, ...]  # of docker, dockerd, podman
+    listening: tuple[str, ...] = ()  # behind which there is a process
 
 
 async def look_for_sockets(link: Link, wanted: str) -> Sockets:
@@ -42,6 +43,7 @@ def script(wanted: str) -> str:
     return f"""u=$(id -u); echo "user $(id -un)"; echo "groups $(id -nG)"
 for s in {shlex.quote(wanted)} {others}; do
   if [ -S "$s" ]; then
+    grep -q " 00010000 .* $(readlink -f "$s")$" /proc/net/unix && echo "listening $s"
     if [ -r "$s" ] && [ -w "$s" ]; then echo "usable $s"
     else echo "denied $(stat -c %G "$s" 2>/dev/null || echo ?) $s"; fi
   elif [ -e "$s" ]; then echo "odd $s"; fi
@@ -56,6 +58,7 @@ def read_answer(wanted: str, text: str) -> Sockets:
     usable: list[str] = []
     denied: list[tuple[str, str]] = []
     programs: list[str] = []
+    listening: list[str] = []
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         match kind:
@@ -68,13 +71,18 @@ def read_answer(wanted: str, text: str) -> Sockets:
             case "denied":
                 group, _, path = rest.partition(" ")
                 denied.append((path, plain(group)))
+            case "listening":
+                listening.append(rest)
             case "program":
                 programs.append(rest)
-    return Sockets(wanted, user, groups, tuple(usable), tuple(denied), tuple(programs))
+    return Sockets(
+        wanted, user, groups, tuple(usable), tuple(denied), tuple(programs), tuple(listening)
+    )
 
 
-def why(node: str, found: Sockets, reason: str) -> Problem:
-    """The problem that stands between the user and the engine; `reason` is what was seen here."""
+def why(node: str, found: Sockets, reason: str, *, refused: bool) -> Problem:
+    """The problem that stands between the user and the engine; `reason` is what was seen here, and
+    `refused` is whether sshd made no connection to the socket: it does not say why."""
     denied = dict(found.denied)
     if found.wanted in denied:
         group = denied[found.wanted]
@@ -89,6 +97,13 @@ def why(node: str, found: Sockets, reason: str) -> Problem:
             f"{found.user} may not open {plain(found.wanted)} on {node}",
             f"Join the group that may: {joining}. Who may open it is root on the node; rootless "
             "Docker or Podman needs no such right.",
+        )
+    if refused and found.wanted in found.usable and found.wanted in found.listening:
+        return Problem(
+            node,
+            ErrorKind.FORWARDING_DENIED,
+            f"{node} does not let a connection to its Docker socket through",
+            "Ask its administrator for AllowStreamLocalForwarding in its sshd_config(5).",
         )
     if found.wanted in found.usable:
         return Problem(

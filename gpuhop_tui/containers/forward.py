@@ -12,15 +12,14 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Coroutine
 from pathlib import Path
 
 import asyncssh
 
-from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.ssh.link import Link
 
 _CHUNK = 65536
-_OPEN_PROHIBITED = 1  # RFC 4254, section 5.1
 
 
 class SocketForward:
@@ -30,40 +29,52 @@ class SocketForward:
         self._link = link
         self._remote = remote
         self.path = path
-        self.denied: Problem | None = None  # why the node let no connection through, the last time
-        self._server: asyncio.Server | None = None
+        self.refused = False  # the node's sshd made no connection of it, the last time
+        self._listener: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._accepted, self.path)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.setblocking(False)
+        self._listener.bind(str(self.path))
         self.path.chmod(0o600)
+        self._listener.listen()
+        self._begin(self._accept(self._listener))
 
     async def close(self) -> None:
         """Ends the socket and every connection: whoever blocks in one sees its end."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-        self.path.unlink(missing_ok=True)
+        listener, self._listener = self._listener, None
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
+        if listener is not None:
+            listener.close()
+        self.path.unlink(missing_ok=True)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
-        try:
-            if self._server is not None and _is_own(writer):
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        # asyncio's own server leaves a connection open that it accepts while it is closed.
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(listener)
+            self._begin(self._serve(connection))
+
+    async def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            if not _is_own(connection):
+                return
+            reader, writer = await asyncio.open_unix_connection(sock=connection)
+            try:
                 await self._join(reader, writer)
-        except (OSError, asyncssh.Error):
-            pass  # the engine's client sees the end, and its caller asks why
-        except asyncio.CancelledError:
-            if self._server is not None:
-                raise
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
+            except (OSError, asyncssh.Error):
+                pass  # the engine's client sees the end, and its caller asks why
+            finally:
+                writer.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._link.is_up:
@@ -71,11 +82,10 @@ class SocketForward:
         connection = await self._link.connection()
         try:
             far_reader, far_writer = await connection.open_unix_connection(self._remote)
-        except asyncssh.ChannelOpenError as exc:
-            if exc.code == _OPEN_PROHIBITED:
-                self.denied = forwarding_denied(self._link.name)
+        except asyncssh.ChannelOpenError:
+            self.refused = True
             raise
-        self.denied = None
+        self.refused = False
         there = asyncio.ensure_future(_pump(reader, far_writer))
         back = asyncio.ensure_future(_pump(far_reader, writer))
         try:
@@ -99,19 +109,10 @@ async def _pump(
     target.write_eof()
 
 
-def _is_own(writer: asyncio.StreamWriter) -> bool:
+def _is_own(connection: socket.socket) -> bool:
     """Whether this process is at the other end, where the system tells (SO_PEERCRED, unix(7))."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return True
-    credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, option, 12)
+    credentials = connection.getsockopt(socket.SOL_SOCKET, option, 12)
     return int(struct.unpack("3i", credentials)[0]) == os.getpid()
-
-
-def forwarding_denied(node: str) -> Problem:
-    return Problem(
-        node,
-        ErrorKind.FORWARDING_DENIED,
-        f"{node} does not let a connection to its Docker socket through",
-        "Ask its administrator for AllowStreamLocalForwarding in its sshd_config(5).",
-    )

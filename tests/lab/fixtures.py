@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab.world import World, missing
 
-_NEED_A_LAB = frozenset({"world", "fresh_world", "make_world"})
+_NEED_A_LAB = frozenset({"world", "fresh_world", "make_world", "shared_docker_world"})
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -75,6 +75,10 @@ class Dockerd:
         log.close()
         wait_until(self._answers, f"dockerd of {self.machine.name}", _START_SECONDS)
 
+    @property
+    def is_running(self) -> bool:
+        return self._daemon is not None
+
     def stop(self) -> None:
         """End it in good order; its containers end, too."""
         self._end(signal.SIGTERM)
