@@ -21,10 +21,12 @@ def pane(
     id: str = "%1", command: str = "python", last_line: str | None = "", **more: object
 ) -> TmuxPane:
     progress: Progress | None = read_progress(last_line) if last_line else None
-    fields: dict[str, object] = {"index": 0, "active": True, "progress": progress, **more}
+    fields: dict[str, object] = {
+        "index": 0, "active": True, "columns": 200, "rows": 50, "progress": progress, **more
+    }  # fmt: skip
     return TmuxPane(
-        id=id, title="", command=command, cwd="/home/me", pid=4711, columns=200, rows=50,
-        last_line=last_line, **fields,  # type: ignore[arg-type]
+        id=id, title="", command=command, cwd="/home/me", pid=4711, last_line=last_line,
+        **fields,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -399,7 +399,6 @@ def fleet_state(now: float = NOW) -> FleetState:
             lost_gpu_node(now), blocked_node(now), stale_node(now), simulated_node(now),
         ),
         agent="2 keys",
-        lent_to=("gpu-01",),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from gpuhop_tui.tui.render.tree import Sort
 from gpuhop_tui.tui.screens.details import DetailsScreen
 from gpuhop_tui.tui.screens.help import HelpScreen
 from tests.tui import fakes
+from tests.tui.fake_sessions import pane, session
 from tests.tui.fakes import NOW, app_on, big_state, fleet_state
 from tests.tui.waiting import opened, screen_text, text_of, until
 
@@ -52,7 +53,7 @@ async def test_every_node_can_be_looked_at(size: tuple[int, int]) -> None:
             assert dashboard.selected is not None
             seen.append(dashboard.selected.name)
             await until(pilot, lambda: seen[-1] in text_of(dashboard.view.head), seen[-1])
-            for tab in "1234":
+            for tab in "23451":
                 await pilot.press(tab)
             await pilot.press("down")
     assert seen == [row.name for row in dashboard.fleet_tree.shown]
@@ -392,7 +393,7 @@ async def test_mouse() -> None:
         assert dashboard.view.gpus.selected == 3
         await pilot.click("#gpus", offset=(6, 0))
         assert dashboard.view.gpus.selected == 3
-        await pilot.click("#tabs", offset=(33, 0))
+        await pilot.click("#tabs", offset=(46, 0))
         assert dashboard.view.tabs.active == "node"
         await until(pilot, lambda: "192 cores" in screen_text(pilot))
         await pilot.click("#tree", offset=(0, 0))
@@ -440,7 +441,13 @@ async def test_hostile_strings_on_screen() -> None:
     problem = replace(fakes.blocked_node(NOW).link.problem, message=evil, advice=evil, hop=evil)
     state = FleetState(
         nodes=(
-            replace(node, name=evil, tags=(evil,), sample=replace(node.sample, gpus=gpus)),
+            replace(
+                node,
+                name=evil,
+                tags=(evil,),
+                sample=replace(node.sample, gpus=gpus),
+                sessions=(session(evil, NOW, pane(command=evil, last_line=evil), node=evil),),
+            ),
             replace(
                 fakes.blocked_node(NOW), link=LinkStatus(LinkState.BLOCKED, NOW, problem=problem)
             ),
@@ -450,7 +457,7 @@ async def test_hostile_strings_on_screen() -> None:
     app, fleet = app_on(state)
     async with app.run_test(notifications=True, size=(200, 60)) as pilot:
         dashboard = await opened(pilot)
-        for keys in ("1", "2", "3", "4", "d", "escape", "r", "ctrl+p", "escape", "down", "r"):
+        for keys in ("2", "3", "4", "5", "1", "d", "escape", "r", "ctrl+p", "escape", "down", "r"):
             await pilot.press(keys)
             await pilot.pause()
             assert "\x1b" not in screen_text(pilot)

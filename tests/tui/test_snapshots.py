@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from gpuhop_tui.sessions.hop_memory import OpenHop
+from gpuhop_tui.sessions.hop_target import HopTarget
 from gpuhop_tui.ssh.prompts import Prompter
 from gpuhop_tui.tui.app import GpuhopApp
 from gpuhop_tui.tui.opening import FirstRun, Opened
 from gpuhop_tui.tui.screens.dialog import Dialog
+from tests.tui.fake_sessions import training_log, with_sessions
 from tests.tui.fakes import (
     CHALLENGE,
     HOST_KEY,
@@ -24,7 +28,7 @@ from tests.tui.fakes import (
     big_state,
     fleet_state,
 )
-from tests.tui.waiting import opened, until
+from tests.tui.waiting import opened, screen_text, until
 
 Compare = Callable[..., bool]
 Ready = Callable[[Pilot[int]], Awaitable[None]]
@@ -69,12 +73,54 @@ def test_nodes(snap_compare: Compare, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", ["2", "3", "4", "d", "question_mark", "left", "slash z z", "slash l a b"]
+    "keys", ["3", "4", "5", "d", "question_mark", "left", "slash z z", "slash l a b"]
 )
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
 def test_keys(snap_compare: Compare, keys: str, size: tuple[int, int]) -> None:
     app, _ = app_on(fleet_state())
     assert snap_compare(app, terminal_size=size, run_before=at_node("gpu-01", *keys.split()))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=str)
+@pytest.mark.parametrize("keys", ["2", "2 2 down N", "2 x"])
+def test_sessions(snap_compare: Compare, keys: str, size: tuple[int, int]) -> None:
+    app, _ = app_on(with_sessions(fleet_state(), NOW))
+    assert snap_compare(app, terminal_size=size, run_before=at_node("gpu-01", *keys.split()))
+
+
+@pytest.mark.parametrize("name", ["gpu-02", "mig-01"])
+def test_no_sessions(snap_compare: Compare, name: str) -> None:
+    app, _ = app_on(with_sessions(fleet_state(), NOW))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=at_node(name, "2"))
+
+
+def test_an_offer(snap_compare: Compare) -> None:
+    hop = OpenHop("gpu-02", HopTarget.shell(), NOW - 300, 1, "0")
+    app, _ = app_on(replace(fleet_state(), lent_to=("gpu-01",)), open_hops=[hop])
+    assert snap_compare(app, terminal_size=(120, 40), run_before=at_node("gpu-01"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=str)
+@pytest.mark.parametrize("keys", ["", "slash s t e p enter", "t enter space"])
+def test_tails(snap_compare: Compare, keys: str, size: tuple[int, int]) -> None:
+    app, fleet = app_on(with_sessions(fleet_state(), NOW))
+
+    async def ready(pilot: Pilot[int]) -> None:
+        await at_node("gpu-01", "2", "t")(pilot)
+        actor = fleet.sessions("gpu-01")
+        await until(pilot, lambda: actor.tails)
+        training_log(actor.tails[0])
+        await until(pilot, lambda: "loss=0.31" in screen_text(pilot))
+        for number, key in enumerate(keys.split()):
+            await pilot.press(key)
+            if key == "enter" and number == 1:
+                await until(pilot, lambda: len(actor.tails) == 2)
+                actor.tails[1].print("me@gpu-01:~$")
+                await until(pilot, lambda: "me@gpu-01:~$" in screen_text(pilot))
+        await pilot.pause()
+        _still(pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=ready)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=str)

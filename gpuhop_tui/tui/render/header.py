@@ -17,7 +17,7 @@ def header_line(state: FleetState | None, width: int, now: float) -> Line:
     """
     right = [Span(clock(now)), Span(" ")]
     if state is not None and state.lent_to:
-        lent = cut(f"lent to {', '.join(map(clean, state.lent_to))}", max(16, width // 4))
+        lent = cut(f"lent to {', '.join(map(clean, state.lent_to))}", max(24, width // 4))
         right = [Span(lent, Tone.WARN), _GAP, *right]
     left = [Span(" "), Span("gpuhop", Tone.STRONG)]
     if state is None:

@@ -119,6 +119,7 @@ def join(parts: Iterable[Iterable[Span]], separator: Span) -> Line:
 
 def wrap(text: str, width: int, tone: Tone = Tone.PLAIN) -> list[Line]:
     """The text in lines of at most `width` cells, broken at spaces where there are any."""
+    width = max(1, width)
     lines: list[Line] = []
     current = ""
     for word in clean(text).split():

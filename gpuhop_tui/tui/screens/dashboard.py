@@ -217,7 +217,7 @@ class DashboardScreen(SessionActions):
     def action_tab(self, name: str) -> None:
         """Show a tab; where it is shown already, go into it."""
         if self.view.tabs.active == name:
-            self.view.lower.focus()
+            self.set_focus(self.view.lower)
         self.view.tabs.active = name
 
     def action_retry(self) -> None:

@@ -92,7 +92,7 @@ class SessionActions(Screen[None]):
         self.view.tabs.active = "sessions"
         self.view.sessions.await_session(session.node, session.socket, session.id)
         self.view.lay_out()
-        self.view.sessions.focus()
+        self.set_focus(self.view.sessions)
 
     def go_to_node(self, name: str) -> None:
         raise NotImplementedError
@@ -220,7 +220,7 @@ class SessionActions(Screen[None]):
                 self.view.tabs.active = "sessions"
                 self.view.sessions.await_session(node.name, created.socket, created.session_id)
                 self.view.lay_out()
-                self.view.sessions.focus()
+                self.set_focus(self.view.sessions)
 
         self.app.push_screen(NewSessionDialog(node.name, sessions.new, taken), made)
 

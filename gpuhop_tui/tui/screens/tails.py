@@ -125,8 +125,14 @@ class TailsScreen(Screen[None]):
             self.notify(f"{MOST} tails are the most", timeout=3)
             return
         state = self._dashboard.state
-        sessions = list(all_sessions(state.nodes)) if state else []
+        shown = {(box.pane.tail.session.key, box.pane.tail.pane.id) for box in self.boxes}
+        sessions = [
+            session
+            for session in (all_sessions(state.nodes) if state else ())
+            if any((session.key, pane.id) not in shown for pane in session.panes)
+        ]
         if not sessions:
+            self.notify("No other session was seen on any node", timeout=3)
             return
         makers = [partial(_session_line, session) for session in sessions]
 

@@ -156,7 +156,7 @@ class TargetView(Vertical):
         self.sessions.set_class(not self.shows_sessions, "-absent")
         self.pane.set_class(self.shows_sessions, "-absent")
         if focused in (self.pane, self.sessions) and focused is not self.lower:
-            self.lower.focus()
+            self.screen.set_focus(self.lower)
         if self.node is not None and self.shows_sessions:
             names = KeyNames(*(shown_key(self.app, id) for id in ("new-session", "hop", "stop")))
             self.sessions.show(self.node, self.clock(), names)

@@ -14,7 +14,7 @@ from gpuhop_tui.tui.render.gpus import gpu_table, short_name
 from gpuhop_tui.tui.render.head import bastion_head, node_head
 from gpuhop_tui.tui.render.header import header_line
 from gpuhop_tui.tui.render.history import history
-from gpuhop_tui.tui.render.line import Line, Tone, plain, width_of
+from gpuhop_tui.tui.render.line import Line, Span, Tone, fit_line, plain, width_of
 from gpuhop_tui.tui.render.machine import machine
 from gpuhop_tui.tui.render.processes import jobs, process_rows, ranges
 from gpuhop_tui.tui.render.tree import Row, Sort, TreeLayout, bastion_line, node_line, tree_rows
@@ -314,6 +314,26 @@ def test_the_header_drops_what_there_is_no_room_for() -> None:
     assert "opening" in plain(header_line(None, 80, NOW))
     for width in (20, 40, 80, 200):
         assert width_of(header_line(STATE, width, NOW)) == width
+
+
+def test_the_header_says_to_whom_the_agent_is_lent() -> None:
+    state = replace(fakes.fleet_state(), lent_to=("gpu-01", "lab-a"))
+    for width in (80, 120):
+        assert "lent to gpu-01, lab-a" in plain(header_line(state, width, NOW))
+        assert width_of(header_line(state, width, NOW)) == width
+    assert "agent: 2 keys" in plain(header_line(state, 120, NOW))
+
+
+def test_a_cut_line_ends_with_one_ellipsis() -> None:
+    line = fit_line([Span("a b  cd"), Span("more"), Span("and more")], 5)
+    assert plain(line) == "a b… "
+
+
+def test_node_names_are_whole_before_anything_else() -> None:
+    node = replace(fakes.simulated_node(NOW), name="demo-a-long-name")
+    shown = drawn(node, width=30, state=FleetState(nodes=(node,)))
+    assert "demo-a-long-name" in shown
+    assert "1 free" in shown
 
 
 def test_the_header_marks_a_simulated_fleet() -> None:
