@@ -17,6 +17,7 @@ from gpuhop_tui.sessions.screen_cells import clipped, text_width
 BEHIND_LIMIT = 256 * 1024  # bytes the copy may lag behind before it skips
 FOLLOW_SECONDS = 0.05
 FOLLOW_BYTES = 16 * 1024  # what it takes in at once: a few ms
+FLOOD_BYTES = 64 * 1024  # so much in between, and it waits for the flood to end
 
 # What outlasts the text of a flood: modes, margins, character sets, resets.
 _LASTING = re.compile(
@@ -43,6 +44,7 @@ class View:
         self._screen = Screen(*size)
         self._behind: deque[bytes] = deque()
         self._behind_bytes = 0
+        self._came = 0  # bytes since the copy last followed
         self._timer: asyncio.TimerHandle | None = None
         self._line = ""  # ours, on the last row; empty: none
         self._drawn = False  # whether it is on the terminal now
@@ -173,6 +175,7 @@ class View:
     def _remember(self, data: bytes) -> None:
         self._behind.append(data)
         self._behind_bytes += len(data)
+        self._came += len(data)
         if self._behind_bytes > BEHIND_LIMIT:
             self._skip()
         if self._timer is None:
@@ -181,7 +184,8 @@ class View:
     def _follow(self) -> None:
         self._timer = None
         taken = 0
-        while self._behind and taken < FOLLOW_BYTES:
+        came, self._came = self._came, 0
+        while self._behind and taken < FOLLOW_BYTES and came < FLOOD_BYTES:
             piece = self._behind.popleft()
             if len(piece) > FOLLOW_BYTES:
                 self._behind.appendleft(piece[FOLLOW_BYTES:])

@@ -6,12 +6,12 @@ import argparse
 import platform
 import sys
 
-from tests.bench import first_paint, forty, probe
+from tests.bench import first_paint, forty, hop, probe
 from tests.bench.rows import table
 from tests.lab.world import missing
 
-BENCHES = {"first-paint": first_paint, "forty": forty, "probe": probe}
-NEED_A_LAB = {"forty"}
+BENCHES = {"first-paint": first_paint, "forty": forty, "hop": hop, "probe": probe}
+NEED_A_LAB = {"forty", "hop"}
 
 
 def main() -> int:
