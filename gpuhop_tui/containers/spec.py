@@ -213,9 +213,8 @@ def create_arguments(spec: ContainerSpec) -> Json:
         host["ShmSize"] = spec.shm_size
     if spec.ipc:
         host["IpcMode"] = spec.ipc
-    if spec.restart:
-        policy, _, retries = spec.restart.partition(":")
-        host["RestartPolicy"] = {"Name": policy, "MaximumRetryCount": int(retries or 0)}
+    policy, _, retries = (spec.restart or "no").partition(":")
+    host["RestartPolicy"] = {"Name": policy, "MaximumRetryCount": int(retries or 0)}
     if spec.ulimits:
         host["Ulimits"] = [_ulimit(each) for each in spec.ulimits]
     if spec.gpus:
@@ -229,10 +228,11 @@ def create_arguments(spec: ContainerSpec) -> Json:
     body: Json = {"Image": spec.image, "HostConfig": host, "Labels": all_labels(spec)}
     if bindings:
         body["ExposedPorts"] = {name: {} for name in bindings}
-    if spec.command:
-        body["Cmd"] = list(spec.command)
+    # docker's --entrypoint takes one word: its arguments come before the command.
+    if command := [*spec.entrypoint[1:], *spec.command]:
+        body["Cmd"] = command
     if spec.entrypoint:
-        body["Entrypoint"] = list(spec.entrypoint)
+        body["Entrypoint"] = [spec.entrypoint[0]]
     if environment := _environment(spec):
         body["Env"] = [f"{name}={value}" for name, value in environment.items()]
     if spec.user:
@@ -285,7 +285,6 @@ def _options(spec: ContainerSpec) -> Iterator[str]:
     if spec.entrypoint:
         yield from ("--entrypoint", spec.entrypoint[0])
     yield spec.image
-    # docker's --entrypoint takes one word: its arguments come before the command.
     yield from (*spec.entrypoint[1:], *spec.command)
 
 

@@ -22,6 +22,7 @@ BASE = "base:1"
 REGISTRY_PORT, SLOW_PORT = 5000, 5001
 _CGROUPS = Path("/sys/fs/cgroup")
 _START_SECONDS = 30.0
+_CONTAINERD = "/run/containerd/containerd.sock"
 
 _REGISTRY = """version: 0.1
 log: {{level: error}}
@@ -52,6 +53,7 @@ class Dockerd:
         group = machine.directory / "etc" / "group"
         others = [line for line in group.read_text().splitlines() if line[:7] != "docker:"]
         group.write_text("\n".join([*others, f"docker:x:61001:{machine.user}", ""]))
+        self._start_containerd()
         self.start()
         if BASE not in self.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split():
             archive = machine.directory / "base.tar"
@@ -67,20 +69,36 @@ class Dockerd:
         hosts = [word for path in self._sockets for word in ("-H", f"unix://{path}")]
         self._daemon = self.machine.popen(
             ["dockerd", "--data-root", INSIDE / "docker", "--exec-root", "/run/docker",
-             "--pidfile", "/run/docker.pid", *hosts, "--group", "docker",
+             "--containerd", _CONTAINERD, "--pidfile", "/run/docker.pid", *hosts,
+             "--group", "docker",
              "--iptables=false", "--ip6tables=false", "--cgroup-parent", f"/{self._cgroup}",
-             "--exec-opt", "native.cgroupdriver=cgroupfs", "--shutdown-timeout", "2"],
+             "--exec-opt", "native.cgroupdriver=cgroupfs", "--live-restore"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
         log.close()
         wait_until(self._answers, f"dockerd of {self.machine.name}", _START_SECONDS)
+
+    def _start_containerd(self) -> None:
+        """Beside dockerd, as the distributions have it: it outlives dockerd."""
+        with (self.machine.directory / "containerd.log").open("ab") as log:
+            self._others.append(
+                self.machine.popen(
+                    ["containerd", "--address", _CONTAINERD, "--state", "/run/containerd",
+                     "--root", INSIDE / "containerd", "--log-level", "error"],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                )
+            )  # fmt: skip
+        wait_until(
+            lambda: self.machine.run(["test", "-S", _CONTAINERD], check=False).returncode == 0,
+            "containerd",
+        )
 
     @property
     def is_running(self) -> bool:
         return self._daemon is not None
 
     def stop(self) -> None:
-        """End it in good order; its containers end, too."""
+        """End it in good order. Its containers go on (`live-restore`)."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -93,10 +111,7 @@ class Dockerd:
             return
         self._signal("dockerd", number)
         daemon.wait(timeout=30)
-        # containerd is its child, and does not end with one that was killed.
-        self._signal("containerd", signal.SIGKILL)
-        wait_until(lambda: not self._pids("containerd"), "the end of containerd")
-        self.machine.run(["rm", "-f", "/run/docker.pid", "/run/docker/containerd/containerd.pid"])
+        self.machine.run(["rm", "-f", "/run/docker.pid"])
 
     def _pids(self, name: str) -> list[int]:
         return [pid for pid in self.machine.processes() if program(pid) == name]
