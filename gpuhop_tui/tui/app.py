@@ -194,7 +194,7 @@ class GpuhopApp(App[int]):
     def action_help(self) -> None:
         from gpuhop_tui.tui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(getattr(self.screen, "HELP_FIRST", "")))
 
     # Ending
 

@@ -29,6 +29,11 @@ class Terminal:
         """Keys by tmux's names: "Enter", "C-p", "f"."""
         self._tmux("send-keys", "-t", "user", *keys)
 
+    def kill(self) -> None:
+        """SIGKILL to the program, as when a machine runs out of memory."""
+        pid = self._tmux("display-message", "-p", "-t", "user", "#{pane_pid}").strip()
+        self._laptop.run(["kill", "-KILL", pid])
+
     def resize(self, width: int, height: int) -> None:
         self._tmux("resize-window", "-t", "user", "-x", str(width), "-y", str(height))
 
@@ -48,7 +53,7 @@ class Terminal:
         return seen
 
     def close(self) -> None:
-        self._tmux("kill-server")
+        self._laptop.run(["tmux", "-L", self._server, "kill-server"], check=False)
 
     def _tmux(self, *arguments: str) -> str:
         return self._laptop.run(["tmux", "-u", "-L", self._server, *arguments]).stdout

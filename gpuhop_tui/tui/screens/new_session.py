@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -61,11 +61,19 @@ class NewSessionDialog(Dialog[Created]):
 
     def _field(self, name: str, field: Input | TextArea) -> ComposeResult:
         with Horizontal(classes="field"):
-            yield Static(name, classes="label")
+            yield Static(f"  {name}", id=f"{name}-label", classes="label")
             yield field
         yield Static(id=f"{name}-failure", classes="failure at-field", markup=False)
 
     # Filling it in
+
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _mark(self) -> None:
+        """Mark the field that is typed into, not by a colour alone."""
+        for name in _FIELDS:
+            has_focus = self.query_one(f"#{name}").has_focus
+            self.query_one(f"#{name}-label", Static).update(f"{'›' if has_focus else ' '} {name}")
 
     @on(Input.Submitted)
     def _next(self) -> None:

@@ -15,11 +15,22 @@ class OfferBar(Lines):
 
     def __init__(self) -> None:
         super().__init__(id="offer", classes="-absent")
+        self._offered: Line = ()
 
     def show(self, hop: OpenHop | None, key: str, now: float) -> None:
         """Offer a hop; None: nothing is offered any more."""
         self.set_class(hop is None, "-absent")
-        self.set_lines([] if hop is None else [fit_line(_words(hop, key, now), self.room)])
+        words = () if hop is None else _words(hop, key, now)
+        if words != self._offered:
+            self._offered = words
+            self.refresh()
+
+    @property
+    def line_count(self) -> int:
+        return 1
+
+    def line_at(self, y: int) -> Line:
+        return fit_line(self._offered, self.room)
 
     def on_click(self, event: events.Click) -> None:
         self.run_worker(self.screen.run_action("back"), exit_on_error=False)
