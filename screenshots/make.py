@@ -82,15 +82,15 @@ async def shoot(size: tuple[int, int], session: Callable[[Shot], Awaitable[None]
 
 async def usual(shot: Shot) -> None:
     await shot.until_history("gpu-01", 4)
-    await shot.go("gpu-01", 4, "2")
+    await shot.go("gpu-01", 4, "3")
     shot.take("dashboard")
     await shot.go("gpu-01", 0, "1")
     shot.take("processes")
     await shot.go("lab-b", 0, "1")
     shot.take("mig")
-    await shot.go("gpu-03", None, "4")
+    await shot.go("gpu-03", None, "5")
     shot.take("node-down")
-    await shot.go("gpu-01", 0, "3")
+    await shot.go("gpu-01", 0, "4")
     shot.take("node")
     await shot.go("gpu-01", 0, "question_mark")
     shot.take("help")

@@ -18,7 +18,9 @@ from gpuhop_tui.fleet.containers import NodeContainers
 from gpuhop_tui.fleet.fleet import Fleet
 from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import FleetSource, FleetState, HistoryPoint
-from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
+from gpuhop_tui.problem import ErrorKind, Problem
+from gpuhop_tui.sessions.hop import EXIT_NO_LINK
+from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.ssh.prompts import Prompter
 from gpuhop_tui.ssh.terminal import Terminal
 
@@ -139,7 +141,14 @@ class DemoFleet:
         is_asking: Callable[[], bool],
         on_terminal: Callable[[Terminal | None], None],
     ) -> HopResult:
-        return await self._fleet.hop(node, target, is_asking=is_asking, on_terminal=on_terminal)
+        """Refuses: the servers run what they are told on this machine, which is the user's."""
+        problem = Problem(
+            node,
+            ErrorKind.REFUSED,
+            "the demo's nodes have no shells to hop into",
+            "Name nodes of yours in the config.",
+        )
+        return HopResult(HopEnd.FAILED, EXIT_NO_LINK, problem.message, problem)
 
     async def start(self) -> None:
         await self._fleet.start()
