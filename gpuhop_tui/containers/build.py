@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from gpuhop_tui.containers.again import Waiting, begun_again
 from gpuhop_tui.containers.context import Context, make_context
 from gpuhop_tui.containers.engine import Engine
-from gpuhop_tui.containers.errors import refusal
+from gpuhop_tui.containers.errors import known_advice, refusal
 from gpuhop_tui.containers.progress import Layers, Pace, PullProgress, with_ticks
 from gpuhop_tui.containers.pull import error_text
 from gpuhop_tui.containers.text import plain
@@ -176,5 +176,6 @@ class _Output:
         now = self._progress
         step = f"step {now.step} of {now.steps}: " if now.step else ""
         told = [line for line in self._lines if not line.startswith((" --->", "Step ", "Removing"))]
+        told.sort(key=lambda line: known_advice(line) is not None)  # the last one tells most
         last = f" ({told[-1]})" if told and "returned a non-zero code" in said else ""
         return f"{step}{said}{last}"

@@ -113,6 +113,7 @@ class Engine:
         To be closed by `contextlib.aclosing`. Raises as `call` does.
         """
         await self._connected(what)
+        connection = await self.link.connection()
         if self._open_streams >= STREAMS:
             raise ContainerError(
                 f"{self.node}: {what} has to wait: {STREAMS} streams are open already",
@@ -129,6 +130,8 @@ class Engine:
                     if failure is not None:
                         raise await self._explained(failure, what) from failure
                     if item is None:
+                        if connection.is_closed():  # the SDK ends some streams without a word
+                            raise ProblemError(_lost(self.node, f"{what} broke off"))
                         return
                     yield item[0]
             finally:

@@ -62,6 +62,7 @@ _ADVICE = (
     ("no such container", "It is gone already: there is nothing to do."),
     ("executable file not found", "The image has no such program: check `command`."),
     ("no such file or directory", "Check the path."),
+    ("could not find the file", "Check the path in the container."),
     ("permission denied", "Check who may do this on the node."),
 )
 _OTHERWISE = "The engine's own log on the node tells more: `journalctl -u docker`."
@@ -78,5 +79,10 @@ def refusal(what: str, said: str, status: int | None = None) -> ContainerError:
 
 def advice(said: str) -> str:
     """What to do about an engine's words."""
+    return known_advice(said) or _OTHERWISE
+
+
+def known_advice(said: str) -> str | None:
+    """What to do, where the words are known."""
     words = said.lower()
-    return next((text for part, text in _ADVICE if part in words), _OTHERWISE)
+    return next((text for part, text in _ADVICE if part in words), None)

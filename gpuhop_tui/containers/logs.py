@@ -34,12 +34,26 @@ async def logs(
     tail: int = TAIL,
     since: float | None = None,
 ) -> AsyncGenerator[LogLine, None]:
-    """The last `tail` lines, or those after `since`; with `follow` those to come, until it ends.
+    """The last `tail` lines, or those from `since` on; with `follow` those to come, until it ends.
 
     To be closed by `contextlib.aclosing`. After a lost link (ProblemError) `since` the last line's
     time goes on where it broke off. Raises as `Engine.stream` does.
     """
+    last: LogLine | None = None
+    async with contextlib.aclosing(_read(engine, container, follow, tail, since)) as lines:
+        async for last in lines:
+            yield last
+    if follow:
+        # An engine may end a followed log before the very last words of a container.
+        from_here = last.at if last is not None else since
+        rest = [line async for line in _read(engine, container, False, tail, from_here)]
+        for line in rest[rest.index(last) + 1 :] if last in rest else rest:
+            yield line
 
+
+async def _read(
+    engine: Engine, container: Container, follow: bool, tail: int, since: float | None
+) -> AsyncGenerator[LogLine, None]:
     def begin(client: Any) -> Any:
         return client.logs(
             container.id,

@@ -20,6 +20,8 @@ from tests.lab.docker.dockerd import BASE
 from tests.lab.docker.driving import GPUS, engine_of
 from tests.lab.docker.fixtures import DockerWorld
 
+pytestmark = pytest.mark.usefixtures("short_first_moments")
+
 SLEEP = ("sleep", "1000")
 PLAIN = ContainerSpec(BASE, "plain", command=SLEEP, ipc="host")
 RICH = ContainerSpec(
@@ -194,7 +196,10 @@ async def test_without_the_lock_who_created_first_goes_first(
     assert docker_world.dockerd.docker("ps", "-a", "--format", "{{.Names}}") == "quick"
 
 
-async def test_a_container_that_dies_at_once_says_its_last_words(docker_world: DockerWorld) -> None:
+async def test_a_container_that_dies_at_once_says_its_last_words(
+    docker_world: DockerWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start_module, "FIRST_MOMENTS_SECONDS", 5.0)
     async with engine_of(docker_world.world) as engine:
         command = ("sh", "-c", "echo first; echo 'no such file: train.py'; exit 3")
         with pytest.raises(DiedAtOnceError) as raised:

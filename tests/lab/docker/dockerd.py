@@ -39,12 +39,12 @@ def _root_filesystem() -> bytes:
 class Dockerd:
     """Started by its constructor; `close` ends it with all its containers and cgroups.
 
-    The machine's login user is in the group that may use it. `sockets` are further ones.
+    The machine's login user is in the group that may use it. With `disk_megabytes` its data is on a
+    disk of that size.
     """
 
-    def __init__(self, machine: Machine, *, sockets: tuple[str, ...] = ()) -> None:
+    def __init__(self, machine: Machine, *, disk_megabytes: int | None = None) -> None:
         self.machine = machine
-        self._sockets = (SOCKET, *sockets)
         self._cgroup = f"gpuhop-lab-{os.getpid()}-{machine.name}"
         self._daemon: subprocess.Popen[Any] | None = None
         self._others: list[subprocess.Popen[Any]] = []
@@ -53,6 +53,10 @@ class Dockerd:
         group = machine.directory / "etc" / "group"
         others = [line for line in group.read_text().splitlines() if line[:7] != "docker:"]
         group.write_text("\n".join([*others, f"docker:x:61001:{machine.user}", ""]))
+        if disk_megabytes is not None:
+            machine.run(["mkdir", INSIDE / "docker"])
+            size = f"size={disk_megabytes}m"
+            machine.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", INSIDE / "docker"])
         self._start_containerd()
         self.start()
         if BASE not in self.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split():
@@ -66,10 +70,9 @@ class Dockerd:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         log = (self.machine.directory / "dockerd.log").open("ab")
-        hosts = [word for path in self._sockets for word in ("-H", f"unix://{path}")]
         self._daemon = self.machine.popen(
             ["dockerd", "--data-root", INSIDE / "docker", "--exec-root", "/run/docker",
-             "--containerd", _CONTAINERD, "--pidfile", "/run/docker.pid", *hosts,
+             "--containerd", _CONTAINERD, "--pidfile", "/run/docker.pid", "-H", f"unix://{SOCKET}",
              "--group", "docker",
              "--iptables=false", "--ip6tables=false", "--cgroup-parent", f"/{self._cgroup}",
              "--exec-opt", "native.cgroupdriver=cgroupfs", "--live-restore"],
@@ -149,14 +152,6 @@ class Dockerd:
             if name != BASE:
                 target = identity if "<none>" in name else name
                 self.docker("rmi", "-f", target, check=False)
-
-    def limit_disk(self, megabytes: int) -> None:
-        """From the next start on its data is on a disk of this size."""
-        folder = self.machine.directory / "docker"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        inside = str(INSIDE / "docker")
-        self.machine.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", inside])
 
     def registry(self) -> str:
         """Start a registry on the node; returns its address there. See SLOW_PORT too."""

@@ -49,3 +49,9 @@ def docker_world(shared_docker_world: DockerWorld) -> Iterator[DockerWorld]:
     """The shared one, emptied after the test."""
     yield shared_docker_world
     shared_docker_world.dockerd.clear()
+
+
+@pytest.fixture
+def short_first_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that has lived for a moment counts as started."""
+    monkeypatch.setattr("gpuhop_tui.containers.start.FIRST_MOMENTS_SECONDS", 0.2)

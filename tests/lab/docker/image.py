@@ -61,6 +61,7 @@ def _needed() -> set[Path]:
         found.update(map(Path, re.findall(r"(/\S+) \(0x", said)))
     # Users are looked up by libraries that no program names.
     found.update(Path("/lib").glob("*-linux-gnu/libnss_files.so.2"))
+    found.update(path for path in Path("/usr/lib/locale/C.utf8").rglob("*") if path.is_file())
     return {path for path in found if path.exists()}
 
 
