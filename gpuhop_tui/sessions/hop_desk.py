@@ -284,7 +284,8 @@ class Desk:
     def _line(self) -> str:
         columns = self.view.columns
         if self._menu == "menu":
-            return menu.menu_line(self._link.name, self._session if self._is_tmux else "")
+            session = self._session if self._is_tmux else ""
+            return menu.menu_line(self._link.name, session, columns)
         if self._menu == "link":
             return menu.link_line(self._link)
         if self._away_since is not None:

@@ -14,9 +14,11 @@ from gpuhop_tui.ssh.status import LinkState
 MENU_KEYS = "d detach · ] send ctrl+] · l link · r retry now · x disconnect"
 
 
-def menu_line(node: str, session: str) -> str:
+def menu_line(node: str, session: str, columns: int) -> str:
+    """The keys of the menu; where it is about goes first where there is no room."""
     where = f"{node} · {session}" if session else node
-    return f" {where} │ {MENU_KEYS} · other keys close"
+    full = f" {where} │ {MENU_KEYS} · other keys close"
+    return full if len(full) < columns else f" {MENU_KEYS}"
 
 
 def link_line(link: Link) -> str:
