@@ -24,7 +24,7 @@ _SHELL = re.compile(r"['`\"$\\;&<>|(){}]")
 _DURATION = re.compile(r"(?=[0-9])([0-9]{1,12}[smhdw])*([0-9]{1,12})?", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([bkmgt]|[kmgt]i?b)?", re.IGNORECASE)
-_PORTS = re.compile(r"((\[[0-9a-f:]+\]|[\w.-]+):)?(\d+:)?\d+(/(tcp|udp))?", re.IGNORECASE)
+_PORTS = re.compile(r"((\[[0-9a-f:]+\]|\d+(\.\d+){3}):)?(\d+:)?\d+(/(tcp|udp))?", re.IGNORECASE)
 
 
 def _plain(text: str) -> str:

@@ -24,7 +24,8 @@ Json = dict[str, Any]
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?\Z", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _PORTS = re.compile(
-    r"(?:(?P<ip>\[[0-9a-f:]+\]|\d+(?:\.\d+){3}):)?(?:(?P<host>\d+):)?(?P<port>\d+)(?:/(?P<protocol>\w+))?\Z",
+    r"(?:(?P<ip>\[[0-9a-f:]+\]|\d+(?:\.\d+){3}):(?:(?P<bound>\d*):)?|(?P<anywhere>\d+):)?"
+    r"(?P<port>\d+)(?:/(?P<protocol>tcp|udp|sctp))?\Z",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
@@ -156,12 +157,13 @@ def read_size(text: str) -> int:
 def read_port(text: str) -> PublishedPort:
     """ "[[IP:]NODE_PORT:]CONTAINER_PORT[/udp]". Raises ValueError."""
     found = _PORTS.match(text.strip())
-    ports = [int(each) for each in (found["host"], found["port"]) if each] if found else []
+    host = (found["bound"] or found["anywhere"]) if found else None
+    ports = [int(each) for each in (host, found["port"]) if each] if found else []
     if found is None or not all(1 <= port <= 65535 for port in ports):
         raise ValueError(f'{text!r} is not "NODE_PORT:CONTAINER_PORT"')
     return PublishedPort(
         container_port=int(found["port"]),
-        host_port=int(found["host"]) if found["host"] else None,
+        host_port=int(host) if host else None,
         host_ip=(found["ip"] or "").strip("[]"),
         protocol=(found["protocol"] or "tcp").lower(),
     )
