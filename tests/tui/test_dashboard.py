@@ -334,7 +334,8 @@ async def test_help_shows_the_keys_of_the_user() -> None:
         shown = screen_text(pilot)
         assert "^f" in shown
         assert "s S" in shown
-        assert "blocked: needs you" in shown
+        await pilot.press("end")
+        await until(pilot, lambda: "blocked: needs you" in screen_text(pilot))
         await pilot.press("question_mark")
         assert app.screen is dashboard
 

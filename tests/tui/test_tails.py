@@ -161,6 +161,8 @@ async def test_several_side_by_side() -> None:
         tails = fleet.sessions("gpu-01").tails
         assert tails[1].session.name == "gpuhop"
         await until(pilot, lambda: pane_of(screen).tail is tails[1])
+        heads = [box.query_one(".head") for box in screen.boxes]
+        await until(pilot, lambda: [h.has_class("-focused") for h in heads] == [False, True])
         await until(pilot, lambda: screen.boxes[1].region.x > screen.boxes[0].region.right - 2)
         await pilot.press("tab")
         await until(pilot, lambda: pane_of(screen).tail is first)

@@ -12,7 +12,7 @@ from gpuhop_tui.ssh.status import LinkState
 from gpuhop_tui.tui.render.bars import bar
 from gpuhop_tui.tui.render.columns import Column, choose, heading, row
 from gpuhop_tui.tui.render.gpus import dimmed
-from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit_line, join, wrap
+from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit_line, join, width_of, wrap
 from gpuhop_tui.tui.render.states import label, link_words, problem_label
 from gpuhop_tui.tui.render.units import MISSING, brief, duration, figure, plural
 
@@ -134,23 +134,29 @@ def _said(session: TmuxSession, width: int, keys: KeyNames) -> Line:
 
 
 def progress_line(progress: Progress, width: int) -> Line:
-    """`train  ━━━━━━━━──── 71 %  2.1 it/s  eta 1 h 20 min`, as much as the line told."""
-    parts: list[Line] = []
+    """`train  ━━━━━━━━──── 71 %  2.1 it/s  eta 1 h 20 min`, as much as the line told and has room:
+    the label is left out first, then the rate."""
+    facts: list[Line] = []
     if progress.percent is None and progress.done is not None:
-        parts.append((Span(f"{progress.done:g} done"),))
+        facts.append((Span(f"{progress.done:g} done"),))
     if progress.rate is not None:
-        parts.append((Span(f"{progress.rate:.3g} {clean(progress.rate_unit or '/s')}"),))
+        facts.append((Span(f"{progress.rate:.3g} {clean(progress.rate_unit or '/s')}"),))
     if progress.eta_seconds is not None:
-        parts.append((Span("eta ", Tone.DIM), Span(duration(progress.eta_seconds))))
-    facts = join(parts, _GAP)
+        facts.append((Span("eta ", Tone.DIM), Span(duration(progress.eta_seconds))))
     name = clean(progress.label).strip(" :")
-    before = [Span(cut(name, max(8, width // 4)), Tone.DIM), _GAP] if name else []
+    before: list[Span] = [Span(cut(name, max(8, width // 4)), Tone.DIM), _GAP] if name else []
+    figures = 0 if progress.percent is None else 8
+    least = figures and figures + _BAR_LEAST
+    if least + width_of(before) + width_of(join(facts, _GAP)) > width:
+        before = []
+    if least + width_of(join(facts, _GAP)) > width and len(facts) > 1:
+        del facts[-2]
+    told = join(facts, _GAP)
     if progress.percent is None:
-        return (*before, *facts)
-    room = width - sum(len(span.text) for span in (*before, *facts)) - 8
-    bar_width = min(_BAR_MOST, max(_BAR_LEAST, room))
-    filled = bar(progress.percent, bar_width, Tone.GOOD)
-    return (*before, *filled, Span(f" {figure(progress.percent, ' %')}  ", Tone.STRONG), *facts)
+        return (*before, *told)
+    room = width - width_of(before) - width_of(told) - figures
+    filled = bar(progress.percent, min(_BAR_MOST, max(_BAR_LEAST, room)), Tone.GOOD)
+    return (*before, *filled, Span(f" {figure(progress.percent, ' %')}  ", Tone.STRONG), *told)
 
 
 def describe(session: TmuxSession) -> str:

@@ -233,6 +233,12 @@ class TailBox(Vertical):
         yield self.pane
         yield Lines(classes="foot")
 
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _mark(self) -> None:
+        """Mark the tail that keys are for."""
+        self.query_one(".head").set_class(self.pane.has_focus, "-focused")
+
     @on(TailPane.Moved)
     @on(Lines.Resized)
     def lay_out(self) -> None:
