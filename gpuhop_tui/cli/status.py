@@ -19,6 +19,7 @@ from gpuhop_tui.cli.answers import (
     wait_for_answers,
     with_timeouts,
 )
+from gpuhop_tui.cli.container_names import lacks_names, name_containers
 from gpuhop_tui.cli.failure import (
     EXIT_INTERRUPTED,
     EXIT_SOME_FAILED,
@@ -70,6 +71,7 @@ async def _once(open_fleet: OpenFleet, options: argparse.Namespace) -> int:
 
             human_seconds = prompter.human_seconds if prompter else lambda: 0.0
             await wait_for_answers(fleet, options.timeout, human_seconds, show)
+            await name_containers(fleet)
         state = with_timeouts(fleet.state, options.timeout)
         _print_state(state, as_json=options.json)
     return 0 if all(has_answered(node) for node in state.nodes) else EXIT_SOME_FAILED
@@ -81,6 +83,8 @@ async def _follow(open_fleet: OpenFleet) -> int:
         async with _running(await open_fleet(NoPrompter())) as fleet:
             seen: dict[str, NodeState] = {}
             async for state in fleet.changes():
+                if any(map(lacks_names, state.nodes)):
+                    fleet.watch_containers(True)
                 for node in state.nodes:
                     if is_news(seen.get(node.name), node):
                         print(_compact(report_nodes([node])), flush=True)

@@ -20,7 +20,7 @@ from gpuhop_tui.problem import ErrorKind, ProblemError
 from tests.lab.docker.dockerd import BASE
 from tests.lab.docker.driving import engine_of, named, watched
 from tests.lab.docker.fixtures import DockerWorld
-from tests.lab.driving import fleet_of, fleet_reached
+from tests.lab.driving import fleet_of, fleet_reached, status
 from tests.lab.machine import Spec
 from tests.lab.waiting import await_until
 from tests.lab.world import World
@@ -277,6 +277,9 @@ async def test_the_fleet_lists_names_processes_and_comes_back(docker_world: Dock
         async with fleet_of(world.laptop) as fleet:
             fleet.watch_containers(True)
             state = await fleet_reached(fleet, is_joined, "joined")
+            code, nodes = await asyncio.to_thread(status, world.laptop, "gpu-01")
+            process = nodes["gpu-01"]["gpus"][1]["processes"][0]
+            assert (code, process["container"]) == (0, "train"), "status asks the engine, too"
             assert state.nodes[1].containers_problem is not None
             await asyncio.to_thread(dockerd.kill)
             state = await fleet_reached(

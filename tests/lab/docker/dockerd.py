@@ -21,6 +21,7 @@ SOCKET = "/run/docker.sock"
 BASE = "base:1"
 REGISTRY_PORT, SLOW_PORT = 5000, 5001
 _CGROUPS = Path("/sys/fs/cgroup")
+_CGROUP = "gpuhop-lab-"
 _START_SECONDS = 30.0
 _CONTAINERD = "/run/containerd/containerd.sock"
 
@@ -45,7 +46,8 @@ class Dockerd:
 
     def __init__(self, machine: Machine, *, disk_megabytes: int | None = None) -> None:
         self.machine = machine
-        self._cgroup = f"gpuhop-lab-{os.getpid()}-{machine.name}"
+        self._cgroup = f"{_CGROUP}{os.getpid()}-{machine.name}"
+        _sweep_cgroups()
         self._daemon: subprocess.Popen[Any] | None = None
         self._others: list[subprocess.Popen[Any]] = []
         # The engine takes the runtime for NVIDIA's by the presence of its hook.
@@ -203,6 +205,14 @@ class Dockerd:
             return list(found)
 
         wait_until(lambda: not members(), "the end of all containers")
+
+
+def _sweep_cgroups() -> None:
+    """Those that a killed run has left."""
+    for path in (*_CGROUPS.glob(f"{_CGROUP}*"), *_CGROUPS.glob(f"*/{_CGROUP}*")):
+        owner = path.name.removeprefix(_CGROUP).partition("-")[0]
+        if not Path(f"/proc/{owner}").exists():
+            _remove_cgroup(path)
 
 
 def _remove_cgroup(path: Path) -> None:
