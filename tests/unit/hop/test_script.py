@@ -52,11 +52,12 @@ def test_what_is_left_of_a_session() -> None:
     assert parse_finish(b"motd only") is None
 
 
+RUNNING = HopTarget.running("echo 'a b' \"$HOME\"")
 COMMANDS = [
-    attach_command(HopTarget.shell(), (80, 24), create=True, lend=True),
-    attach_command(HopTarget.running("echo 'a b' \"$HOME\""), (80, 24), create=True, lend=False),
-    finish_command(HopTarget.shell(), Header()),
-    keeper_command(),
+    pytest.param(attach_command(HopTarget.shell(), (80, 24), create=True, lend=True), id="attach"),
+    pytest.param(attach_command(RUNNING, (80, 24), create=True, lend=False), id="run"),
+    pytest.param(finish_command(HopTarget.shell(), Header()), id="finish"),
+    pytest.param(keeper_command(), id="keeper"),
 ]
 
 
