@@ -183,3 +183,17 @@ async def test_a_cut_link_ends_every_thread_that_waits_for_the_engine(
         lambda: not any(each.name.startswith("stream gpu-01") for each in threading.enumerate()),
         "the threads' end",
     )
+
+
+async def test_a_daemon_that_hangs_holds_up_nothing_else(docker_world: DockerWorld) -> None:
+    async with engine_of(docker_world.world) as engine:
+        await engine.facts()
+        docker_world.dockerd.freeze()
+        try:
+            with pytest.raises(ProblemError) as raised:
+                await engine.call("listing", lambda client: client.images(), timeout=0.5)
+            assert raised.value.problem.kind is ErrorKind.TIMEOUT
+            assert engine.link.is_up
+        finally:
+            docker_world.dockerd.thaw()
+        assert await engine.call("listing", lambda client: client.images())

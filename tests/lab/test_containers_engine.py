@@ -140,6 +140,45 @@ async def test_a_server_that_forbids_the_forwarding(make_world: MakeWorld) -> No
     listener.wait()
 
 
+_OLD_ENGINE = """
+import http.server, json, os, socketserver
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = json.dumps({"ApiVersion": "1.39", "Version": "18.09.9"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def address_string(self):
+        return "socket"
+
+os.umask(0)
+socketserver.ThreadingUnixStreamServer("/run/old.sock", Handler).serve_forever()
+"""
+
+
+async def test_an_engine_that_is_too_old(docker_world: DockerWorld) -> None:
+    node = docker_world.dockerd.machine
+    old = node.popen(["python3", "-c", _OLD_ENGINE], stdin=-3, stderr=-3)
+    try:
+        await await_until(
+            lambda: node.run(["test", "-S", "/run/old.sock"], check=False).returncode == 0,
+            "the old engine",
+        )
+        async with engine_of(docker_world.world, socket="/run/old.sock") as engine:
+            with pytest.raises(ProblemError) as raised:
+                await engine.facts()
+            assert raised.value.problem.kind is ErrorKind.NO_DOCKER
+            assert "docker 18.09.9 on gpu-01 is too old" in raised.value.problem.message
+            assert "19.03" in raised.value.problem.advice
+    finally:
+        old.kill()
+        old.wait()
+        node.run(["rm", "-f", "/run/old.sock"])
+
+
 async def test_what_the_engine_refuses_is_told_in_its_words(docker_world: DockerWorld) -> None:
     async with engine_of(docker_world.world) as engine:
         with pytest.raises(ContainerError, match="No such container: nobody") as raised:

@@ -54,6 +54,7 @@ def comparable(facts: dict[str, Any]) -> dict[str, Any]:
         if name not in ("ConsoleSize", "LogConfig", "ContainerIDFile", "NetworkMode")
         and value not in (None, 0, "", [], {}, False)
     }
+    asked["Binds"] = sorted(asked.get("Binds", ()))  # docker(1) sends them in any order
     for request in asked.get("DeviceRequests", ()):
         request.pop("Options", None)
     settings = {

@@ -110,6 +110,16 @@ class Dockerd:
         """End it by SIGKILL. Its containers go on, as they do on a real node."""
         self._end(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        """Stop it, as a daemon does that hangs; `thaw` lets it go on."""
+        self._signal("dockerd", signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on, and the nsenter(1) that stops with it."""
+        self._signal("dockerd", signal.SIGCONT)
+        if self._daemon is not None:
+            self._daemon.send_signal(signal.SIGCONT)
+
     def _end(self, number: signal.Signals) -> None:
         daemon, self._daemon = self._daemon, None
         if daemon is None:
