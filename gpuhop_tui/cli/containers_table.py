@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich.cells import cell_len
+
 from gpuhop_tui.cli.text import clean, fit, paint, wrap
 from gpuhop_tui.containers.model import Container
 from gpuhop_tui.fleet.containers_report import containers_problem
@@ -35,7 +37,7 @@ def _node(node: NodeState, now: float, width: int, colour: bool) -> Iterator[str
         if listing.disk is not None:
             facts.append(f"images {_bytes(listing.disk.images_bytes)}")
     said = fit(clean("  ".join(facts)), min(width - 12, 90)).rstrip()
-    name = fit(clean(node.name), width - len(said) - 2).rstrip()
+    name = fit(clean(node.name), width - cell_len(said) - 2).rstrip()
     yield f"{paint(name, 'bold', wanted=colour)}  " + paint(
         said, "red" if problem else "green", wanted=colour
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich.cells import cell_len
+
 from gpuhop_tui.cli.text import clean, fit, paint, wrap
 from gpuhop_tui.fleet.sessions_report import sessions_problem
 from gpuhop_tui.fleet.state import FleetState, NodeState
@@ -29,7 +31,7 @@ def _node(node: NodeState, now: float, width: int, colour: bool) -> Iterator[str
     if node.sessions is not None:
         facts.append(_counted(len(node.sessions), "session"))
     said = fit(clean("  ".join(facts)), 60).rstrip()
-    name = fit(clean(node.name), width - len(said) - 2).rstrip()
+    name = fit(clean(node.name), width - cell_len(said) - 2).rstrip()
     yield f"{paint(name, 'bold', wanted=colour)}  " + paint(
         said, "red" if problem else "green", wanted=colour
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich.cells import cell_len
+
 from gpuhop_tui.cli.text import clean, fit, paint, wrap
 from gpuhop_tui.fleet.state import FleetState, NodeState
 from gpuhop_tui.probe.sample import Gpu, MigInstance
@@ -24,7 +26,7 @@ def render_table(state: FleetState, *, width: int = 80, colour: bool = False) ->
 def _node(node: NodeState, width: int, colour: bool) -> Iterator[str]:
     well = node.problem is None and node.sample is not None
     facts = _facts(node)
-    room = width - len(facts) - 2
+    room = width - cell_len(facts) - 2
     name = fit(clean(node.name), room).rstrip()
     yield f"{paint(name, 'bold', wanted=colour)}  " + paint(
         facts, "green" if well else "red", wanted=colour
@@ -60,7 +62,7 @@ def _gpu(gpu: Gpu, width: int, colour: bool) -> Iterator[str]:
         yield (
             head
             + "  "
-            + paint(fit(clean(gpu.lost), width - len(head) - 2).rstrip(), "red", wanted=colour)
+            + paint(fit(clean(gpu.lost), width - cell_len(head) - 2).rstrip(), "red", wanted=colour)
         )
         return
     figures = (
