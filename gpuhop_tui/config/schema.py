@@ -24,6 +24,7 @@ _SHELL = re.compile(r"['`\"$\\;&<>|(){}]")
 _DURATION = re.compile(r"(?=[0-9])([0-9]{1,12}[smhdw])*([0-9]{1,12})?", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([bkmgt]|[kmgt]i?b)?", re.IGNORECASE)
+_RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 _PORTS = re.compile(r"((\[[0-9a-f:]+\]|\d+(\.\d+){3}):)?(\d+:)?\d+(/(tcp|udp))?", re.IGNORECASE)
 
 
@@ -121,6 +122,12 @@ def _volume(text: str) -> str:
     source, _, target = text.partition(":")
     if not source or not target.startswith("/"):
         raise ValueError('must be "SOURCE:/TARGET" or "SOURCE:/TARGET:ro"')
+    return text
+
+
+def _restart(text: str) -> str:
+    if not _RESTART.fullmatch(text):
+        raise ValueError('must be "no", "always", "unless-stopped", "on-failure" or "on-failure:N"')
     return text
 
 
@@ -309,7 +316,7 @@ class TemplateConfig(_Table):
     entrypoint: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """What runs the command, in place of the image's own entrypoint. Default: the image's."""
 
-    restart: Literal["no", "always", "unless-stopped", "on-failure"] | None = None
+    restart: Annotated[str, AfterValidator(_restart)] | None = None
     """When the engine starts it again. Default: "no"."""
 
     ipc: Text | None = None

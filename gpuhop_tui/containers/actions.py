@@ -5,6 +5,8 @@ All raise ContainerError where the engine refuses, and ProblemError where it is 
 
 from __future__ import annotations
 
+import io
+import tarfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from gpuhop_tui.containers.model import Container
 from gpuhop_tui.containers.text import plain
 
 STOP_SECONDS = 10  # between SIGTERM and SIGKILL, docker's own default
+HOST_KEY = "/etc/gpuhop/host_key.pub"  # in containers of the preset pytorch-ssh
 _NAME_MISTAKE = "two or more of letters, digits and _ . -"
 
 
@@ -95,6 +98,26 @@ async def commit(engine: Engine, container: Container, image: str) -> str:
         timeout=600.0,
     )
     return plain(made.get("Id"))
+
+
+async def ssh_host_key(engine: Engine, container: Container) -> str | None:
+    """The public host key ("ssh-ed25519 AAAA…") of a container of our preset, read through the
+    engine: what its SSH server has to show. None where it has made none (yet)."""
+
+    def read(client: Any) -> str | None:
+        chunks, _ = client.get_archive(container.id, HOST_KEY)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            file = tar.extractfile(tar.next() or "")
+            return file.read(4096).decode(errors="replace") if file else None
+
+    try:
+        said = await engine.call(f"reading {container.name}'s host key", read)
+    except ContainerError as error:
+        if error.is_gone:
+            return None
+        raise
+    words = plain((said or "").strip()).split()
+    return " ".join(words[:2]) if len(words) >= 2 else None
 
 
 async def remove_image(engine: Engine, image: str, *, force: bool = False) -> None:

@@ -116,6 +116,32 @@ def from_template(template: TemplateConfig) -> ContainerSpec:
     )
 
 
+def to_template(spec: ContainerSpec, name: str) -> Json:
+    """A table of `[[templates]]` that gives `spec` again; what is as by default is left out."""
+    gpus = spec.gpus
+    chosen: Any = "all" if gpus.all else "pick" if gpus.pick else list(gpus.ids) or gpus.count
+    table: Json = {
+        "name": name,
+        "image": spec.image,
+        "gpus": chosen,
+        "shm_size": None if spec.shm_size is None else _size(spec.shm_size),
+        "ports": [str(port) for port in spec.ports],
+        "volumes": list(spec.volumes),
+        "env": dict(spec.env),
+        "command": list(spec.command),
+        "entrypoint": list(spec.entrypoint),
+        "user": spec.user,
+        "working_dir": spec.working_dir,
+        "restart": spec.restart,
+        "ipc": spec.ipc,
+        "ulimits": list(spec.ulimits),
+        "labels": dict(spec.labels),
+        "ssh_port": spec.ssh_port,
+    }
+    optional = {key: value for key, value in table.items() if value not in (None, "", [], {})}
+    return {**optional, "gpus": chosen}
+
+
 # Reading what a person writes
 
 

@@ -13,11 +13,12 @@ from typing import TypeVar
 import pytest
 
 from gpuhop_tui.config.schema import BuildConfig
+from gpuhop_tui.containers.actions import ssh_host_key
 from gpuhop_tui.containers.build import BuildProgress, build
 from gpuhop_tui.containers.errors import ContainerError
 from gpuhop_tui.containers.pull import pull
 from tests.lab.docker.dockerd import BASE, SLOW_PORT, Dockerd
-from tests.lab.docker.driving import engine_of
+from tests.lab.docker.driving import container, engine_of
 from tests.lab.docker.fixtures import DockerWorld
 from tests.lab.driving import up
 from tests.lab.waiting import await_until
@@ -248,6 +249,8 @@ async def test_the_preset_from_the_config_to_a_login_through_the_bastion(
     assert dockerd.docker(*in_image, keys, check=False) == "0"
     assert "s3cr3t" not in dockerd.docker("history", "--no-trunc", "pytorch-ssh:2.8")
     own = dockerd.docker("exec", "torch", "cat", "/etc/gpuhop/host_key.pub")
+    async with engine_of(world) as engine:
+        assert own.startswith(str(await ssh_host_key(engine, await container(engine, "torch"))))
     dockerd.docker("restart", "-t", "0", "torch")
     assert dockerd.docker("exec", "torch", "cat", "/etc/gpuhop/host_key.pub") == own
     dockerd.docker("commit", "torch", "torch:copy")

@@ -21,6 +21,7 @@ from gpuhop_tui.containers.spec import (
     parse_gpus,
     read_port,
     read_size,
+    to_template,
 )
 
 SPEC = ContainerSpec("image:1", "train")
@@ -76,6 +77,23 @@ def test_a_template_becomes_what_the_engine_is_sent() -> None:
             },
         },
     }
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ContainerSpec("a:1", "x", Gpus(all=True), template="x"),
+        ContainerSpec("a:1", "x", Gpus(), template="x"),
+        ContainerSpec("a:1", "x", Gpus(pick=True), template="x"),
+        ContainerSpec(
+            "a:1", "x", Gpus(ids=("0", "GPU-a")), 3 << 20, (read_port("2222:22"),), ("/a:/b:ro",),
+            {"A": "b"}, ("c",), ("d",), "root", "/w", "on-failure:3", "host", ("nofile=1",), {"l": "m"},
+            2222, template="x",
+        ),
+    ],
+)  # fmt: skip
+def test_a_spec_is_saved_as_a_template_that_gives_it_again(spec: ContainerSpec) -> None:
+    assert from_template(TemplateConfig(**to_template(spec, "x"))) == spec
 
 
 @pytest.mark.parametrize(
