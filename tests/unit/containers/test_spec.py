@@ -87,8 +87,8 @@ def test_a_template_becomes_what_the_engine_is_sent() -> None:
         ContainerSpec("a:1", "x", Gpus(pick=True), template="x"),
         ContainerSpec(
             "a:1", "x", Gpus(ids=("0", "GPU-a")), 3 << 20, (read_port("2222:22"),), ("/a:/b:ro",),
-            {"A": "b"}, ("c",), ("d",), "root", "/w", "on-failure:3", "host", ("nofile=1",), {"l": "m"},
-            2222, template="x",
+            {"A": "b"}, ("c",), ("d",), "root", "/w", "on-failure:3", "host", ("nofile=1",),
+            {"l": "m"}, 2222, template="x",
         ),
     ],
 )  # fmt: skip
