@@ -46,7 +46,7 @@ def test_with_one_sshd_stopped_the_other_nodes_answer_as_fast(fresh_world: World
     assert dead["state"] == "down"
     assert (dead["error"]["hop"], dead["error"]["kind"]) == ("gpu-02", "refused")
     assert dead["error"]["advice"]
-    assert crippled < whole + 1.0
+    assert crippled < 1.5 * whole + 3.0  # far from any timeout
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60)])

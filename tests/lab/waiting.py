@@ -12,7 +12,7 @@ T = TypeVar("T")
 _PAUSE = 0.01  # seconds between two looks
 
 
-def wait_until(look: Callable[[], T], what: str, timeout: float = 10.0) -> T:
+def wait_until(look: Callable[[], T], what: str, timeout: float = 30.0) -> T:
     """Call `look` until it returns something true, and return that.
 
     Raises TimeoutError, naming `what`, after `timeout` seconds.
@@ -25,7 +25,7 @@ def wait_until(look: Callable[[], T], what: str, timeout: float = 10.0) -> T:
     return found
 
 
-async def await_until(look: Callable[[], T | Awaitable[T]], what: str, timeout: float = 10.0) -> T:
+async def await_until(look: Callable[[], T | Awaitable[T]], what: str, timeout: float = 30.0) -> T:
     """`wait_until` on an event loop; `look` may be a coroutine function."""
     end = time.monotonic() + timeout
     while True:
