@@ -268,7 +268,8 @@ async def test_wifi_goes_and_comes(fleet_world: World) -> None:
         fleet_world.laptop.link_up()
         started = time.monotonic()
         await fleet_reached(fleet, all_live, "live", seconds=30)
-        assert time.monotonic() - started < 3.0 + SLACK_SECONDS  # the route's return cuts the wait short
+        # The route's return cuts the wait short.
+        assert time.monotonic() - started < 3.0 + SLACK_SECONDS
 
 
 async def test_a_slow_line_is_no_dead_line(fleet_world: World) -> None:
