@@ -15,6 +15,7 @@ from textual.widgets import Input
 
 from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
 from gpuhop_tui.sessions.tail import Tail
+from gpuhop_tui.tui.clipboard import copy_by_system
 from gpuhop_tui.tui.keymap import bindings
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, fit_line
 from gpuhop_tui.tui.render.sessions import all_sessions, running
@@ -180,16 +181,20 @@ class TailsScreen(Screen[None]):
             box.pane.toggle_wrap()
 
     def action_copy(self) -> None:
-        """Copy the selection, else the page, by the terminal (OSC 52)."""
+        """Copy the selection, else the page: by the terminal (OSC 52) and by the system."""
         box = self.box
         text = self.get_selected_text() or (box.pane.page_text if box else "")
         if not text.strip():
             self.notify("There is nothing to copy", timeout=3)
             return
         self.app.copy_to_clipboard(text)
-        lines = plural(len(text.splitlines()), "line")
-        self.notify(f"{lines} sent to the terminal's clipboard", timeout=3)
         self.clear_selection()
+        self.run_worker(self._copy(text), exit_on_error=False)
+
+    async def _copy(self, text: str) -> None:
+        where = "the clipboard" if await copy_by_system(text) else "the terminal's clipboard"
+        lines = plural(len(text.splitlines()), "line")
+        self.notify(f"{lines} sent to {where}", timeout=3)
 
     def action_search(self) -> None:
         """Type what to search for."""
