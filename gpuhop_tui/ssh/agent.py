@@ -12,7 +12,7 @@ from pathlib import Path
 
 import asyncssh
 
-ANSWER_SECONDS = 10.0  # an agent that takes longer to list its keys is taken for dead
+ANSWER_SECONDS = 5.0  # an agent that takes longer to list its keys is taken for dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,7 @@ class Agent:
         try:
             async with asyncio.timeout(ANSWER_SECONDS), self.client() as client:
                 pairs = await client.get_keys()
-        except (OSError, ValueError, asyncssh.Error):
-            return AgentStatus(self.socket, problem="agent does not answer")
-        except TimeoutError:
+        except (OSError, ValueError, TimeoutError, asyncssh.Error):
             return AgentStatus(self.socket, problem="agent does not answer")
         return AgentStatus(self.socket, tuple(pair.public_data for pair in pairs))
 

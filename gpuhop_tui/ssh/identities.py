@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncssh
 
 from gpuhop_tui.config.hops import Hop
-from gpuhop_tui.ssh.agent import Agent
+from gpuhop_tui.ssh.agent import ANSWER_SECONDS, Agent
 from gpuhop_tui.ssh.algorithms import only_accepted
 from gpuhop_tui.ssh.key_files import KeyDeclinedError, KeyFile, KeyRing, read_key_file
 from gpuhop_tui.ssh.patience import Patience
@@ -115,8 +115,9 @@ async def _agent_pairs(
     if client is None:
         return [], "no agent"
     try:
-        pairs = await client.get_keys()
-    except (OSError, ValueError, asyncssh.Error):
+        async with asyncio.timeout(ANSWER_SECONDS):  # or a login with a key file would wait for it
+            pairs = await client.get_keys()
+    except (OSError, ValueError, TimeoutError, asyncssh.Error):
         return [], f"the agent at {agent.socket} does not answer"
     return [_AgentPair(client, pair, patience, declined) for pair in pairs], None
 
