@@ -110,9 +110,8 @@ def _told(result: HopResult, node: str, target: HopTarget) -> int:
 
 async def _piped(options: argparse.Namespace, command: str) -> int:
     """Without a terminal: the command's own streams, nothing persistent, as `ssh NODE CMD`."""
-    import asyncssh
-
     from gpuhop_tui.problem import ProblemError
+    from gpuhop_tui.ssh.terminal_session import SessionEnd
 
     async with _way(options, options.node, HopPrompter()) as (network, route):
         lend = route.target.forward_agent
@@ -121,13 +120,15 @@ async def _piped(options: argparse.Namespace, command: str) -> int:
         try:
             async with link.process(command) as process:
                 await _pump(process)
-                if (status := process.exit_status) is not None and status >= 0:
-                    return status
-                raise CommandError(f"the link to {options.node} was lost", EXIT_NO_LINK)
+                ended_by = process.exit_signal
+                end = SessionEnd(None, ended_by[0]) if ended_by else SessionEnd(process.exit_status)
         except ProblemError as error:
+            if isinstance(error.__cause__, BrokenPipeError):  # who reads our output has gone
+                raise error.__cause__ from None
             raise CommandError([str(error), error.problem.advice], EXIT_NO_LINK) from None
-        except asyncssh.Error as error:
-            raise CommandError(str(error), EXIT_NO_LINK) from None
+    if end.lost:
+        raise CommandError(f"the link to {options.node} was lost", EXIT_NO_LINK)
+    return end.exit_status
 
 
 async def _pump(process: SSHClientProcess[bytes]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -263,10 +262,8 @@ class _Hop:
         """The far end has ended of its own accord: what is left of the session?"""
         await self.terminal.drained()
         if self._header.mode != "tmux":
-            status = end.status if end.status is not None else 255
-            if end.signal:
-                status = 128 + getattr(signal, f"SIG{end.signal}", 127)
-            return self._leave(HopEnd.ENDED, f"the shell on {self.node} has ended", status)
+            text = f"the shell on {self.node} has ended"
+            return self._leave(HopEnd.ENDED, text, end.exit_status)
         finish = await self._finish()
         if finish is None:  # the link was lost at this very moment: the way back tells
             return self.desk.lose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,13 @@ class SessionEnd:
     @property
     def lost(self) -> bool:
         return self.status is None and self.signal is None
+
+    @property
+    def exit_status(self) -> int:
+        """As a shell reports it: 128 + the number of a signal; 255 where it is not known."""
+        if self.signal is not None:
+            return 128 + getattr(signal, f"SIG{self.signal}", 127)
+        return 255 if self.status is None else self.status
 
 
 class RemoteTerminal(asyncssh.SSHClientSession[bytes]):
@@ -83,12 +91,10 @@ class RemoteTerminal(asyncssh.SSHClientSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.ended.done():
             return
-        status = signal = None
+        status = ended_by = None
         if self._channel is not None:
-            status = self._channel.get_exit_status()
-            if ended_by := self._channel.get_exit_signal():
-                status, signal = None, ended_by[0]
-        self.ended.set_result(SessionEnd(status, signal))
+            status, ended_by = self._channel.get_exit_status(), self._channel.get_exit_signal()
+        self.ended.set_result(SessionEnd(None, ended_by[0]) if ended_by else SessionEnd(status))
 
 
 @asynccontextmanager

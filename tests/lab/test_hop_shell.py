@@ -144,6 +144,16 @@ def test_without_a_terminal_a_command_is_piped(world: World) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (3, "in\n" * 1000, "err\n")
 
 
+def test_without_a_terminal_it_ends_as_the_command_or_its_reader_does(world: World) -> None:
+    killed = world.laptop.run(
+        ["gpuhop-tui", "hop", "gpu-01", "--", "kill -9 $$"], input="", check=False
+    )
+    assert (killed.returncode, killed.stderr) == (128 + signal.SIGKILL, "")
+    script = "gpuhop-tui hop gpu-01 -- yes </dev/null | head -n 1; exit ${PIPESTATUS[0]}"
+    unread = world.laptop.run(["bash", "-c", script], check=False)
+    assert (unread.returncode, unread.stdout, unread.stderr) == (128 + signal.SIGPIPE, "y\n", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
