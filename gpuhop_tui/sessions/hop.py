@@ -105,7 +105,7 @@ class _Hop:
         self.network, self.link, self.target = network, link, target
         self.terminal, self.lend = terminal, lend
         self.is_asking, self.on_terminal = is_asking, on_terminal
-        self.desk = Desk(network, link, target.session, terminal)
+        self.desk = Desk(network, link, target.session, terminal, is_asking)
         self.last_words = b""
         self._header = Header()  # of the session that is attached; empty until it has come
         self._last = Header()  # of the last session that was there

@@ -41,13 +41,23 @@ class _Question:
 class Desk:
     """`leaving` is settled when the user, a signal or the end of the terminal ends the hop."""
 
-    def __init__(self, network: Network, link: Link, session: str, terminal: Terminal) -> None:
+    def __init__(
+        self,
+        network: Network,
+        link: Link,
+        session: str,
+        terminal: Terminal,
+        is_asking: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`is_asking`: whether a login's question is on the terminal: nothing is drawn over it."""
         self.leaving: asyncio.Future[HopResult] = asyncio.get_running_loop().create_future()
         self.view = View(terminal, terminal.size)
         self.heard_at = 0.0  # loop time of the last output
         self.is_taken = False  # whether the terminal is ours
         self._network, self._link, self._session = network, link, session
         self._terminal = terminal
+        self._is_asking = is_asking
+        self._was_asked = False  # whether a question has been written over the screen
         self._shell: RemoteTerminal | None = None
         self._is_tmux = False
         self._takes_keys = False  # whether the shell is there to be typed into
@@ -278,8 +288,16 @@ class Desk:
     # The line
 
     def refresh(self) -> None:
-        if self.is_taken:
-            self.view.show_line(self._line())
+        if not self.is_taken:
+            return
+        if self._is_asking():
+            self._was_asked = True
+            return
+        if self._was_asked:
+            self._was_asked = False
+            self.view.resize(*self._terminal.size)
+            self.view.redraw()
+        self.view.show_line(self._line())
 
     def _line(self) -> str:
         columns = self.view.columns
@@ -310,7 +328,8 @@ class Desk:
 
     def _resized(self) -> None:
         size = self._terminal.size
-        self.view.resize(*size)
+        if not self._is_asking():
+            self.view.resize(*size)
         if self._shell is not None:
             self._shell.resize(*size)
 
@@ -324,7 +343,7 @@ class Desk:
 
     def _continued(self) -> None:
         """SIGCONT, also after a SIGSTOP that nobody was told of: others used the terminal."""
-        if self.is_taken and self._terminal.is_in_foreground():
+        if self.is_taken and self._terminal.is_in_foreground() and not self._is_asking():
             self._terminal.raw()
             self._resized()
             self.view.redraw()
