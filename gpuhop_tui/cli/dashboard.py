@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import functools
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +15,7 @@ from gpuhop_tui.cli.failure import CommandError
 if TYPE_CHECKING:
     from gpuhop_tui.cli.hop import HopPrompter
     from gpuhop_tui.ssh.prompts import Prompter
+    from gpuhop_tui.tui.app import GpuhopApp
     from gpuhop_tui.tui.opening import FirstRun, Opened, OpenFleet
 
 
@@ -25,10 +29,27 @@ def run_dashboard(options: argparse.Namespace) -> int:
 
     opener = Opener(open_demo if options.demo else open_configured(options.config))
     app = GpuhopApp(opener.open, hop_prompter=hop_prompter)
+    _exit_on_signals(app)
     status = app.run() or app.return_code  # no result: the app failed, and has said so
     if status and opener.failure is not None:  # what the screen said stays to be read and copied
         raise CommandError(str(opener.failure).splitlines(), status)
     return status or 0
+
+
+def _exit_on_signals(app: GpuhopApp) -> None:
+    """Has SIGTERM and SIGHUP end the app in good order: they would leave the terminal as it is.
+    A second one ends the program at once."""
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        try:
+            loop = asyncio.get_running_loop()  # the app's: handlers run on the main thread
+        except RuntimeError:
+            raise SystemExit(128 + number) from None
+        loop.call_soon_threadsafe(functools.partial(app.exit, return_code=128 + number))
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
 
 
 def hop_prompter() -> HopPrompter:

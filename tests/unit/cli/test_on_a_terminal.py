@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,3 +65,22 @@ def test_without_a_config_the_dashboard_offers_one(start: Start, tmp_path: Path)
     terminal.press("q")
     assert terminal.wait() == 2
     assert not (tmp_path / "xdg").exists(), "nothing is written unasked"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_dashboard_and_gives_the_terminal_back(
+    start: Start, number: signal.Signals
+) -> None:
+    terminal = start(PROGRAM)
+    terminal.until_shown("There is no config yet")
+    terminal.process.send_signal(number)
+    assert terminal.wait() == 128 + number
+    assert "\x1b[?1049l" in terminal.raw
+    assert "Traceback" not in terminal.raw
+
+
+def test_the_dashboard_ends_with_its_terminal(start: Start) -> None:
+    terminal = start(PROGRAM)
+    terminal.until_shown("There is no config yet")
+    terminal.hang_up()
+    assert terminal.process.wait(20) != 0
