@@ -183,6 +183,7 @@ class Link:
         """Adds a line to this link's log."""
         self.events.append(LinkEvent(time.time(), self.name, text, problem))
         _log.info("%s: %s", self.name, text)
+        self._tell()
 
     # Its life
 
@@ -291,6 +292,7 @@ class Link:
             await self._wait(delay_seconds(0, self._rng) if self.parent is None else 0.0)
 
     async def _failed(self, problem: Problem) -> None:
+        self._kick.clear()  # asked for during the attempt that has just failed
         attempt = self.status.attempt + 1
         self.note(f"{problem.message}", problem)
         if not self._retry:
@@ -305,7 +307,6 @@ class Link:
                 LinkState.WAITING, problem=problem, attempt=attempt, retry_at=time.time() + delay
             )
             await self._wait(delay)
-        self._kick.clear()
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -365,6 +366,9 @@ class Link:
             return
         self.status = status
         self._changed.set()
+        self._tell()
+
+    def _tell(self) -> None:
         for callback in tuple(self._listeners):
             callback()
 

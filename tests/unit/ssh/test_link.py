@@ -151,6 +151,36 @@ async def test_what_only_a_person_can_mend_is_never_retried_blindly(make, kind):
     assert len(logins.through) == 2
 
 
+async def test_a_retry_asked_for_during_a_login_is_not_another_login(make):
+    under_way, go_on = asyncio.Event(), asyncio.Event()
+    logins = []
+
+    async def denied(through, on_step):
+        logins.append(through)
+        under_way.set()
+        await go_on.wait()
+        raise problem(ErrorKind.AUTH_DENIED)
+
+    link = make(denied)
+    await under_way.wait()
+    link.retry_now()
+    go_on.set()
+    await until(link, in_state(LinkState.BLOCKED))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(logins) == 1
+
+
+async def test_listeners_hear_of_a_line_of_the_log(make):
+    link = make(Logins())
+    await until(link, in_state(LinkState.UP))
+    heard = []
+    stop = link.listen(lambda: heard.append(link.events[-1].text))
+    link.note("woke up")
+    stop()
+    assert heard == ["woke up"]
+
+
 async def test_an_agent_without_keys_is_watched_until_it_has_some(make):
     keys = []
 
