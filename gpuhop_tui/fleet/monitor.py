@@ -19,7 +19,7 @@ from gpuhop_tui.ssh.link import Link
 from gpuhop_tui.ssh.status import LinkEvent, LinkState
 
 START_SECONDS = 45.0  # a node's first NVML start can take long
-SILENT_SECONDS = 20.0  # a probe that says nothing for so long is started anew
+SILENT_SECONDS = 20.0  # a probe whose sample is late by so long is started anew
 STALE_INTERVALS = 3
 STALE_AT_LEAST_SECONDS = 3.0
 
@@ -48,6 +48,7 @@ class NodeMonitor:
         self._stale = False
         self._problem: Problem | None = None
         self._arrived = 0.0  # monotonic seconds
+        self._patience = START_SECONDS  # how long the next sample is waited for
         self._failures = 0
         self._events: tuple[LinkEvent, ...] = ()
         self._kick = asyncio.Event()
@@ -95,22 +96,24 @@ class NodeMonitor:
             except ProblemError as exc:
                 problem = exc.problem
             except TimeoutError:
-                problem = self._ended(f"the probe said nothing for {SILENT_SECONDS:.0f} s")
+                problem = self._ended(f"the probe said nothing for {self._patience:.0f} s")
             except Exception as exc:
                 _log.exception("unexpected failure of the probe on %s", self._first.name)
                 problem = self._ended(f"the probe's stream broke: {exc or type(exc).__name__}")
             await self._after(problem)
 
     async def _stream(self) -> None:
+        self._patience = START_SECONDS
         async with (
-            asyncio.timeout(START_SECONDS) as limit,
+            asyncio.timeout(self._patience) as limit,
             self._link.process(probe_command(self._interval)) as process,
             contextlib.aclosing(
                 stream_samples(process, self._first.name, self._interval)
             ) as samples,
         ):
             async for sample in samples:
-                limit.reschedule(asyncio.get_running_loop().time() + SILENT_SECONDS)
+                self._patience = self._interval + SILENT_SECONDS
+                limit.reschedule(asyncio.get_running_loop().time() + self._patience)
                 self._take(sample)
 
     def _take(self, sample: Sample) -> None:
