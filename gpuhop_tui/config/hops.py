@@ -59,11 +59,6 @@ class Hop:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == 22 else f"{host}:{self.port}"
 
-    @property
-    def host_key_name(self) -> str:
-        """The name that known_hosts is asked for (HostKeyAlias, else the host)."""
-        return self.host_key_alias or self.host
-
 
 @dataclass(frozen=True, slots=True)
 class Route:
