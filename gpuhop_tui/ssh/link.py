@@ -61,7 +61,9 @@ class Link:
         self.parent = parent
         self.status = LinkStatus(since=time.time())
         self.events: deque[LinkEvent] = deque(maxlen=EVENTS_KEPT)
-        self.peer_address: str | None = None  # of the last connection, where it was TCP
+        # Of the last connection, where it was TCP.
+        self.peer_address: str | None = None
+        self.own_address: str | None = None
         self._log_in = log_in
         self._agent_has_keys = agent_has_keys
         self._retry = retry
@@ -232,8 +234,8 @@ class Link:
             through = await self.parent.connection()
         logged_in = await self._log_in(through, self._show_step)
         self._logged_in = logged_in
-        peer = logged_in.connection.get_extra_info("peername")
-        self.peer_address = str(peer[0]) if peer else None
+        self.peer_address = _address(logged_in.connection.get_extra_info("peername"))
+        self.own_address = _address(logged_in.connection.get_extra_info("sockname"))
         self.note(f"up after {logged_in.seconds:.2f} s")
         self._set(LinkState.UP, attempt=0, connect_seconds=logged_in.seconds)
 
@@ -379,3 +381,8 @@ def _reason(exc: Exception | None) -> str:
     if isinstance(exc, asyncssh.Error):
         return exc.reason or type(exc).__name__
     return str(exc) or type(exc).__name__
+
+
+def _address(name: object) -> str | None:
+    """The address of a socket name; a socket that is not of the internet has none."""
+    return str(name[0]) if isinstance(name, tuple) and name else None

@@ -19,7 +19,7 @@ from gpuhop_tui.ssh.known_hosts import KnownHosts
 from gpuhop_tui.ssh.link import SESSIONS, Link
 from gpuhop_tui.ssh.login import LoggedIn, LoginContext, agent_for, log_in
 from gpuhop_tui.ssh.prompts import Prompter
-from gpuhop_tui.ssh.wake import local_address, watch
+from gpuhop_tui.ssh.wake import Addresses, local_address, watch
 
 # sshd's MaxStartups is 10:30:100: from the tenth unauthenticated connection on it drops some.
 HANDSHAKES = 8
@@ -170,10 +170,12 @@ class Network:
         return self._gates.setdefault(server, asyncio.Semaphore(HANDSHAKES))
 
     async def _watch_clocks(self) -> None:
-        def addresses() -> dict[Route, str | None]:
+        def addresses() -> dict[Route, Addresses]:
             """Our own address towards each outermost hop that was reached before."""
             return {
-                link.route: local_address(link.peer_address, link.route.target.port)
+                link.route: Addresses(
+                    link.own_address, local_address(link.peer_address, link.route.target.port)
+                )
                 for link in self.links
                 if link.parent is None and link.peer_address
             }

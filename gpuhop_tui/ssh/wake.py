@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 TICK_SECONDS = 1.0
 JUMP_SECONDS = 4.0
@@ -42,6 +42,13 @@ class ClockWatch:
         return max(by_wall, by_monotonic) - TICK_SECONDS
 
 
+class Addresses(NamedTuple):
+    """Our own addresses towards one peer: of the last connection, and as the route is now."""
+
+    used: str | None
+    now: str | None
+
+
 def local_address(host: str, port: int) -> str | None:
     """The address this machine would use towards `host`, or None where there is no route.
 
@@ -60,21 +67,21 @@ def local_address(host: str, port: int) -> str | None:
 
 async def watch(
     woke: Callable[[float], None],
-    addresses: Callable[[], Mapping[Any, str | None]],
+    addresses: Callable[[], Mapping[Any, Addresses]],
     route_changed: Callable[[], None],
     clocks: ClockWatch | None = None,
     tick: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Calls `woke(lost seconds)` after a jump, and `route_changed()` when one of our own
-    `addresses()` differs from a tick ago."""
+    """Calls `woke(lost seconds)` after a jump, and `route_changed()` when our own address towards
+    a peer differs from a tick ago, or from that of its last connection where there was no tick."""
     clocks = clocks or ClockWatch()
-    seen = addresses()
+    seen = {peer: ours.now for peer, ours in addresses().items()}
     while True:
         await tick(TICK_SECONDS)
         lost = clocks.lost_seconds()
-        now = addresses()
+        found = addresses()
         if lost > JUMP_SECONDS:
             woke(lost)
-        elif any(now[peer] != seen[peer] for peer in now.keys() & seen.keys()):
+        elif any(ours.now != seen.get(peer, ours.used) for peer, ours in found.items()):
             route_changed()
-        seen = now
+        seen = {peer: ours.now for peer, ours in found.items()}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gpuhop_tui.ssh.wake import JUMP_SECONDS, ClockWatch, local_address, watch
+from gpuhop_tui.ssh.wake import JUMP_SECONDS, Addresses, ClockWatch, local_address, watch
 
 
 class Clocks:
@@ -51,7 +51,7 @@ async def run_ticks(steps):
     with pytest.raises(asyncio.CancelledError):
         await watch(
             lambda lost: events.append(("woke", round(lost))),
-            lambda: {"bastion": address[0]},
+            lambda: {"bastion": Addresses("10.0.0.1", address[0])},
             lambda: events.append(("route",)),
             watched(clocks),
             tick,
@@ -68,12 +68,14 @@ async def test_a_changed_address_is_told_but_not_beside_a_wake():
     assert await run_ticks(steps) == [("route",), ("woke", 99)]
 
 
-async def test_a_peer_that_is_new_is_no_change_of_the_network():
-    seen = iter([{}, {"bastion": "10.0.0.1"}])
-    changes = []
+@pytest.mark.parametrize(("now", "told"), [("10.0.0.1", []), ("10.0.0.2", ["route"])])
+async def test_a_new_peer_is_compared_with_what_its_connection_used(now, told):
+    seen = iter([{}, {"bastion": Addresses("10.0.0.1", now)}])
+    ticks, changes = [], []
 
     async def tick(_seconds):
-        if changes.append("tick") or len(changes) == 2:
+        ticks.append("tick")
+        if len(ticks) == 2:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
@@ -84,7 +86,7 @@ async def test_a_peer_that_is_new_is_no_change_of_the_network():
             watched(Clocks()),
             tick,
         )
-    assert changes == ["tick", "tick"]
+    assert changes == told
 
 
 def test_the_local_address_of_loopback_is_loopback_and_a_name_is_not_looked_up():
