@@ -39,6 +39,7 @@ from gpuhop_tui.ssh.terminal_signals import handling
 FINISH_SECONDS = 10.0
 HEADER_SECONDS = 5.0  # output for so long without our header: it will not come
 GAP_SECONDS = 0.5  # between two attachments on a link that is up
+REFUSED_SECONDS = 2.0  # until a server that opens no session is asked again
 
 _log = logging.getLogger(__name__)
 
@@ -171,6 +172,10 @@ class _Hop:
         except ProblemError as error:
             if not again and self.link.is_up:
                 return self.desk.leave(_failed(error.problem))
+            if self.link.is_up and error.problem.kind is ErrorKind.OVERLOADED:
+                self.desk.lose(error.problem.message)
+                await asyncio.sleep(REFUSED_SECONDS)
+                return None
             end = SessionEnd()
         _log.info("%s: the session ended: %s, %s", self.node, end, self._header)
         if end.lost:

@@ -67,6 +67,7 @@ class Desk:
         self._menu = ""  # "", "menu" or "link"
         self._question: _Question | None = None
         self._away_since: float | None = None
+        self._refused = ""
         self._stalled_since: float | None = None
         self._asked_at: float | None = None  # loop time of the unanswered round trip
         self._notice, self._notice_until = "", 0.0
@@ -149,8 +150,10 @@ class Desk:
         self._shell, self._takes_keys = None, False
         self._terminal.pause_input(False)
 
-    def lose(self) -> None:
-        """The link is away: the last screen stays, and what is typed is held."""
+    def lose(self, refused: str = "") -> None:
+        """The link is away: the last screen stays, and what is typed is held. `refused`: why a
+        link that is up again gives no session."""
+        self._refused = refused
         self._held.put_back(self._sent.take())
         self._asked_at = None
         if self._away_since is None:
@@ -307,7 +310,7 @@ class Desk:
         if self._menu == "link":
             return menu.link_line(self._link)
         if self._away_since is not None:
-            return menu.away_line(self._link, self._away_since, self._held, columns)
+            return menu.away_line(self._link, self._away_since, self._held, columns, self._refused)
         if self._stalled_since is not None:
             return menu.stalled_line(self._link, self._stalled_since, self._held, columns)
         if self._question is not None:

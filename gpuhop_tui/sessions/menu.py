@@ -50,8 +50,9 @@ def link_line(link: Link) -> str:
     return f" {text}"
 
 
-def away_line(link: Link, since: float, held: HeldKeys, columns: int) -> str:
-    """While the link is away: what happened, since when, what is done about it."""
+def away_line(link: Link, since: float, held: HeldKeys, columns: int, refused: str = "") -> str:
+    """While the link is away: what happened, since when, what is done about it; `refused` is why
+    a link that is up gives no session."""
     status, now = link.status, time.time()
     lost = f"{link.name} lost {clock(since)} ({duration(now - since)})"
     step = ""
@@ -59,7 +60,7 @@ def away_line(link: Link, since: float, held: HeldKeys, columns: int) -> str:
         todo = "needs you"
         step = f": {status.problem.advice} · ctrl+] r retries" if status.problem else ""
     elif link.is_up:
-        todo = "reattaching"
+        todo, step = "reattaching", f": {refused}" if refused else ""
     elif status.state is LinkState.CONNECTING:
         todo, step = "connecting", f" ({status.step})" if status.step else ""
     elif status.retry_at is not None and status.retry_at > now + 0.5:

@@ -62,3 +62,14 @@ async def test_nothing_is_drawn_over_a_question_and_the_screen_comes_back() -> N
     assert "Passphrase" not in terminal.text
     assert "the last screen" in terminal.text
     assert "1 min 15 s" in terminal.text
+
+
+async def test_a_session_that_is_refused_is_said() -> None:
+    link = SimpleNamespace(name="gpu-01", status=LinkStatus(LinkState.UP), is_up=True)
+    terminal = FakeTerminal()
+    desk = Desk(None, link, "gpuhop", terminal)  # type: ignore[arg-type]
+    desk.take()
+    desk.lose("the server refused a session: open failed")
+    assert "reattaching: the server refused a session: open failed" in terminal.text
+    desk.lose()
+    assert "refused" not in terminal.text
