@@ -167,7 +167,7 @@ def _write_all(fd: int, data: bytes) -> None:
 async def _way(
     options: argparse.Namespace, node: str, prompter: HopPrompter
 ) -> AsyncIterator[tuple[Network, Route]]:
-    """The network of the config, and the route to one node. Everything is closed at the end."""
+    """The network of the config, and the route to a node or bastion. All is closed at the end."""
     from gpuhop_tui.cli import open as opening
     from gpuhop_tui.config.hops import Route
     from gpuhop_tui.config.resolve import plan_fleet
@@ -180,7 +180,9 @@ async def _way(
     if not path.exists() and not opening.is_named(options.config):
         raise CommandError(opening.no_config_lines(path))
     config = opening.load(path)
-    planned = opening.choose_nodes(await plan_fleet(config), [node]).nodes[0]
+    plan = await plan_fleet(config)
+    bastion = next((each for each in plan.bastions if each.name == node), None)
+    planned = bastion or opening.choose_nodes(plan, [node]).nodes[0]
     if not isinstance(planned.route, Route):
         raise CommandError([str(planned.route), planned.route.advice], EXIT_NO_LINK)
     socket = config.agent.socket

@@ -35,6 +35,8 @@ async def plan_fleet(config: Config, environ: Mapping[str, str] = os.environ) ->
     ssh = OpenSsh(environ)
     entries: list[Entry] = [*config.bastions, *config.nodes]
     resolved = await asyncio.gather(*(_resolve(entry, ssh) for entry in entries))
+    if config.agent.guard.default == "deny":
+        resolved = [_unlent(chain) for chain in resolved]
     routes = _Routes(config.bastions, dict(zip((e.name for e in entries), resolved, strict=True)))
     bastions = [PlannedBastion(entry.name, routes.to(entry)) for entry in config.bastions]
     nodes = [
@@ -51,6 +53,14 @@ async def _resolve(entry: Entry, ssh: OpenSsh) -> Chain | Problem:
         return await _from_alias(entry, entry.ssh, ssh) if entry.ssh else Chain((), _given(entry))
     except ProblemError as error:
         return error.problem
+
+
+def _unlent(chain: Chain | Problem) -> Chain | Problem:
+    """The same ways, but nobody on them is lent the agent: each signature would be denied."""
+    if isinstance(chain, Problem):
+        return chain
+    jumps = tuple(replace(jump, forward_agent=False) for jump in chain.jumps)
+    return Chain(jumps, replace(chain.hop, forward_agent=False))
 
 
 def _given(entry: Entry) -> Hop:

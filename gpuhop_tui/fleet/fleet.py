@@ -97,8 +97,9 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        await asyncio.gather(*(each.close() for each in self._sessions.values()))
-        await asyncio.gather(*(each.close() for each in self._containers.values()))
+        closing = [each.close() for each in self._sessions.values()]
+        closing += [each.close() for each in self._containers.values()]
+        await asyncio.gather(*closing, return_exceptions=True)
         await self.network.close()
 
     async def changes(self) -> AsyncIterator[FleetState]:
@@ -147,11 +148,13 @@ class Fleet:
         is_asking: Callable[[], bool] = lambda: False,
         on_terminal: Callable[[Terminal | None], None] = lambda _terminal: None,
     ) -> HopResult:
-        """Hands the terminal over to a session on a node until it is left. See `run_hop`.
+        """Hands the terminal over to a session on a node or bastion until it is left. See
+        `run_hop`.
 
-        Raises KeyError for a node that the plan lacks.
+        Raises KeyError for a name that the plan lacks.
         """
-        route = {planned.name: planned.route for planned in self._plan.nodes}[node]
+        routes = {bastion.name: bastion.route for bastion in self._plan.bastions}
+        route = (routes | {each.name: each.route for each in self._plan.nodes})[node]
         if isinstance(route, Problem):
             return HopResult(HopEnd.FAILED, EXIT_NO_LINK, route.message, route)
         self._lent[node] += route.target.forward_agent

@@ -194,17 +194,16 @@ class Link:
             try:
                 await self._parent_up()
                 await self._connect()
+                await self._lost(await self._hold())
             except ProblemError as exc:
                 await self._failed(exc.problem)
-                continue
             except Exception as exc:
                 _log.exception("unexpected failure of the link to %s", self.name)
+                await self._hang_up()
                 before = self.parent.route.target if self.parent else None
                 await self._failed(
                     explain.explain(exc, self.route.target, before, self.status.step)
                 )
-                continue
-            await self._lost(await self._hold())
 
     async def _parent_up(self) -> None:
         """Waits for the bastion, showing its state as ours: the way is only as good as that."""

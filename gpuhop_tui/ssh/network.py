@@ -121,7 +121,8 @@ class Network:
         for link in self.links:
             by_depth.setdefault(len(link.route.hops), []).append(link)
         for depth in sorted(by_depth, reverse=True):
-            await asyncio.gather(*(link.close() for link in by_depth[depth]))
+            closing = (link.close() for link in by_depth[depth])
+            await asyncio.gather(*closing, return_exceptions=True)
         self._links.clear()
 
     def _lane(self, route: Route, lend_agent: bool, lane: int) -> Link:

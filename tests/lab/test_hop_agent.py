@@ -190,3 +190,25 @@ def test_only_our_own_sshd_is_ended(lending: World) -> None:
     finally:
         other.kill()
         other.wait()
+
+
+def test_a_bastion_is_lent_the_agent_where_the_config_says_so(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(1, 1)
+    run = ["gpuhop-tui", "hop", "bastion", "--", "ssh-add -l"]
+    done = world.laptop.run(run, input="", check=False)
+    assert done.returncode != 0
+    assert world.laptop.agent.fingerprints()[0] not in done.stdout
+
+    config = world.config()
+    config["bastions"][0]["forward_agent"] = True
+    world.laptop.write_config(config)
+    assert world.laptop.agent.fingerprints()[0] in world.laptop.run(run, input="").stdout
+    onward = f"ssh -o StrictHostKeyChecking=no {world.nodes[0].address} hostname"
+    done = world.laptop.run([*run[:-1], onward], input="", check=False)
+    assert (done.returncode, done.stdout) == (0, "gpu-01\n"), done.stderr
+
+    config["agent"] = {"guard": {"default": "deny"}}
+    world.laptop.write_config(config)
+    assert world.laptop.run(run, input="", check=False).returncode != 0

@@ -313,3 +313,15 @@ async def test_aliases_are_resolved_at_the_same_time(ssh_config: SshConfig, tmp_
 
 async def test_an_empty_config() -> None:
     assert await plan("") == Plan()
+
+
+@pytest.mark.parametrize(("default", "lent"), [("ask", True), ("allow", True), ("deny", False)])
+async def test_a_guard_that_denies_lends_to_nobody(home: Path, default: str, lent: bool) -> None:
+    made = await plan(
+        f"""
+        agent.guard.default = "{default}"
+        bastions = [{{ name = "b", host = "b.example", forward_agent = true }}]
+        nodes = [{{ name = "n", host = "n.example", via = "b", forward_agent = true }}]
+        """
+    )
+    assert [hop.forward_agent for hop in hops(made, "n")] == [lent, lent]
