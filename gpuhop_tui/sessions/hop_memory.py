@@ -89,7 +89,8 @@ def _started(pid: int) -> str:
             os.kill(pid, 0)
             return "alive"
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]  # dead, and only not yet waited for
 
 
 def _read(path: Path) -> list[OpenHop]:

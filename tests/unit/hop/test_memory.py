@@ -16,7 +16,8 @@ from gpuhop_tui.sessions.hop_target import HopTarget
 SHELL = HopTarget.shell()
 
 
-def remembered_by_a_killed_program(path: Path, node: str, session: str = "gpuhop") -> None:
+def killed_program(path: Path, node: str, session: str = "gpuhop") -> list[str]:
+    """A program that opens a hop and is killed in it."""
     program = (
         "import os, signal; from pathlib import Path\n"
         "from gpuhop_tui.sessions.hop_memory import remember\n"
@@ -24,7 +25,18 @@ def remembered_by_a_killed_program(path: Path, node: str, session: str = "gpuhop
         f"remember({node!r}, HopTarget.shell({session!r}), Path({str(path)!r}))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    return [sys.executable, "-c", program]
+
+
+def remembered_by_a_killed_program(path: Path, node: str, session: str = "gpuhop") -> None:
+    assert subprocess.run(killed_program(path, node, session), check=False).returncode == -9
+
+
+def test_a_dead_program_that_nobody_has_waited_for_is_dead(tmp_path: Path) -> None:
+    path = tmp_path / "hops.json"
+    with subprocess.Popen(killed_program(path, "gpu-01")) as program:
+        os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie
+        assert [hop.node for hop in open_hops(path)] == ["gpu-01"]
 
 
 def test_a_killed_program_s_hops_are_offered_the_latest_first(tmp_path: Path) -> None:
