@@ -3,65 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import shutil
-import signal
-import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuhop_tui.cli.answers import wait_for_answers, with_timeouts
-from gpuhop_tui.cli.failure import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_TERMINATED
-from gpuhop_tui.cli.progress import Progress
-from gpuhop_tui.cli.prompts import TerminalPrompter
+from gpuhop_tui.cli.listing import Listed, run_list
 from gpuhop_tui.cli.sessions_table import render_sessions
-from gpuhop_tui.cli.signals import until_signal
-from gpuhop_tui.cli.text import wants_colour
 from gpuhop_tui.fleet.sessions_report import report_sessions, sessions_problem
-from gpuhop_tui.fleet.state import FleetState, NodeState
-from gpuhop_tui.ssh.prompts import NoPrompter
+from gpuhop_tui.fleet.state import NodeState
 
 if TYPE_CHECKING:
     from gpuhop_tui.cli.open import OpenFleet
 
 
 def run_sessions(options: argparse.Namespace, open_fleet: OpenFleet | None = None) -> int:
-    """Run the command and return its exit status: 0 all answered, 1 some did not.
-
-    Raises `CommandError` where the config or a node's name is wrong.
-    """
-    if open_fleet is None:
-        from gpuhop_tui.cli.open import fleet_opener
-
-        open_fleet = fleet_opener(options.config, demo=options.demo, only=options.nodes)
-    status = asyncio.run(until_signal(_once(open_fleet, options)))
-    if isinstance(status, signal.Signals):
-        return EXIT_INTERRUPTED if status is signal.SIGINT else EXIT_TERMINATED
-    return status
-
-
-async def _once(open_fleet: OpenFleet, options: argparse.Namespace) -> int:
-    person_is_there = sys.stdin.isatty() and sys.stderr.isatty() and not options.json
-    prompter = TerminalPrompter() if person_is_there else None
-    fleet = await open_fleet(prompter or NoPrompter())
-    try:
-        fleet.watch_sessions(True)
-        await fleet.start()
-        with Progress(sys.stderr) as progress:
-
-            def show(state: FleetState) -> None:
-                if prompter is None or not prompter.asking:
-                    progress.show(sum(map(is_listed, state.nodes)), len(state.nodes))
-
-            human_seconds = prompter.human_seconds if prompter else lambda: 0.0
-            await wait_for_answers(fleet, options.timeout, human_seconds, show, is_listed)
-        state = _with_timeouts(fleet.state, options.timeout)
-    finally:
-        await fleet.stop()
-    _print_state(state, as_json=options.json)
-    return EXIT_SOME_FAILED if any(map(sessions_problem, state.nodes)) else 0
+    """Run the command and return its exit status. Raises `CommandError`."""
+    return run_list(_SESSIONS, options, open_fleet)
 
 
 def is_listed(node: NodeState) -> bool:
@@ -71,26 +28,14 @@ def is_listed(node: NodeState) -> bool:
     return node.sessions is not None
 
 
-def _with_timeouts(state: FleetState, timeout: float) -> FleetState:
-    """`state` with a timeout as the problem of every node that has no result yet."""
-    judged = with_timeouts(state, timeout, is_listed)
-    nodes = (
-        node if is_listed(node) else replace(node, sessions_problem=node.probe_problem)
-        for node in judged.nodes
-    )
-    return replace(judged, nodes=tuple(nodes))
-
-
-def _print_state(state: FleetState, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(report_sessions(state), indent=2))
-    else:
-        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 120
-        text = render_sessions(
-            state,
-            now=time.time(),
-            width=min(max(columns, 60), 200),
-            colour=wants_colour(sys.stdout),
-        )
-        print(text, end="")
-    sys.stdout.flush()
+_SESSIONS = Listed(
+    watch=lambda fleet: fleet.watch_sessions(True),
+    is_complete=is_listed,
+    has_result=is_listed,
+    problem=sessions_problem,
+    with_problem=lambda node, problem: replace(node, sessions_problem=problem),
+    report=report_sessions,
+    render=lambda state, width, colour: render_sessions(
+        state, now=time.time(), width=width, colour=colour
+    ),
+)
