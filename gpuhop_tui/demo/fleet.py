@@ -24,6 +24,7 @@ from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.ssh.prompts import Prompter
 from gpuhop_tui.ssh.terminal import Terminal
 
+PROBE_ONLY = "the demo's nodes have no shells, sessions or containers"
 SECONDS_TO_START = 20.0
 SECONDS_TO_END = 5.0
 
@@ -145,7 +146,7 @@ class DemoFleet:
         problem = Problem(
             node,
             ErrorKind.REFUSED,
-            "the demo's nodes have no shells to hop into",
+            PROBE_ONLY,
             "Name nodes of yours in the config.",
         )
         return HopResult(HopEnd.FAILED, EXIT_NO_LINK, problem.message, problem)
@@ -177,6 +178,7 @@ async def open_demo(
             sample_interval=sample_interval,
             key_lifetime=None,
             retry=retry,
+            probe_only=PROBE_ONLY,
         )
     except BaseException:
         await servers.close()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import sys
@@ -20,12 +22,13 @@ import asyncssh
 
 from gpuhop_tui.demo.pipes import Reader, Writer, join
 from gpuhop_tui.demo.scenario import DemoBastion, DemoNode
+from gpuhop_tui.probe.delivery import probe_command
 
 _OPTIONS: dict[str, Any] = {"encoding": None, "line_editor": False, "agent_forwarding": False}
 
 
 class NodeServer:
-    """One node: it lets the demo's key in, and runs commands with simulated GPUs."""
+    """One node: it lets the demo's key in, and runs the probe with simulated GPUs."""
 
     def __init__(self, node: DemoNode, key: asyncssh.SSHKey, home: Path) -> None:
         self.node = node
@@ -52,15 +55,17 @@ class NodeServer:
             serving.cancel()
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Run the command of one session as sshd does: by a shell, for as long as the channel."""
-        if process.command is None:
-            process.stderr.write(b"The demo's nodes have no shell.\n")
-            process.exit(1)
+        """Run the probe as sshd does: by a shell, for as long as the channel. Nothing else is run:
+        it would run on the user's own machine."""
+        command = process.command
+        if command is None or not _is_probe(command):
+            process.stderr.write(b"The demo's nodes run nothing but the probe.\n")
+            process.exit(126)
             return
         child = await asyncio.create_subprocess_exec(
             "sh",
             "-c",
-            process.command,
+            command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -159,6 +164,19 @@ async def _serve(sock: socket.socket, **options: Any) -> None:
     with suppress(OSError, asyncssh.Error):
         connection = await asyncssh.run_server(sock, **options)
         await connection.wait_closed()
+
+
+def _is_probe(command: str) -> bool:
+    """Whether this is the probe's command; only numbers in it (the interval) may differ."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return False
+    probe = shlex.split(probe_command())
+    return len(words) == len(probe) and all(
+        word == expected or re.fullmatch(r"[\d.]+", word)
+        for word, expected in zip(words, probe, strict=True)
+    )
 
 
 async def _refuse_commands(process: asyncssh.SSHServerProcess[bytes]) -> None:

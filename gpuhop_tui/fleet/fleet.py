@@ -15,7 +15,7 @@ from gpuhop_tui.fleet.history import History
 from gpuhop_tui.fleet.monitor import NodeMonitor
 from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
-from gpuhop_tui.problem import Problem
+from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.sessions.hop import EXIT_NO_LINK, run_hop
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.ssh.agent import Agent
@@ -42,10 +42,12 @@ class Fleet:
         sample_interval: float = 2.0,
         key_lifetime: float | None = None,
         retry: bool = True,
+        probe_only: str = "",
     ) -> None:
         """`sample_interval` and `key_lifetime` are seconds; without `retry` a link that fails
-        stays down."""
+        stays down. `probe_only` says why the nodes run nothing beside the probe, if so."""
         self._plan = plan
+        self._probe_only = probe_only
         self._interval = sample_interval
         self._history = History()
         self.network = Network(
@@ -132,7 +134,7 @@ class Fleet:
 
     def watch_sessions(self, wanted: bool) -> None:
         """Begins or ends to list the tmux sessions of every node: on while somebody looks."""
-        self._sessions_watched = wanted
+        self._sessions_watched = wanted = wanted and not self._probe_only
         for sessions in self._sessions.values():
             sessions.watch(wanted)
 
@@ -169,7 +171,7 @@ class Fleet:
 
     def watch_containers(self, wanted: bool) -> None:
         """Begins or ends to list the containers of every node: on while somebody looks."""
-        self._containers_watched = wanted
+        self._containers_watched = wanted = wanted and not self._probe_only
         for containers in self._containers.values():
             containers.watch(wanted)
 
@@ -186,16 +188,19 @@ class Fleet:
 
     def _watch_node(self, node: PlannedNode, route: Route) -> None:
         name = node.name
+        advice = "Name nodes of yours in the config."
+        probe_only = Problem(name, ErrorKind.REFUSED, self._probe_only, advice)
 
         def changed() -> None:
             state = monitor.state
+            refused = probe_only if self._probe_only and link.is_up else None
             self._nodes[name] = replace(
                 state,
                 sample=with_container_names(state.sample, containers.listing),
                 sessions=sessions.sessions,
-                sessions_problem=sessions.problem,
+                sessions_problem=refused or sessions.problem,
                 containers=with_gpu_memory(containers.listing, state.live_sample),
-                containers_problem=containers.problem,
+                containers_problem=refused or containers.problem,
             )
             self._tell()
 

@@ -14,12 +14,14 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
 import pytest_asyncio
 
 from gpuhop_tui.demo.fleet import DemoServers
+from gpuhop_tui.probe.delivery import probe_command
 from tests.unit.cli.terminal import Terminal
 
 REPOSITORY = Path(__file__).parents[2]
@@ -229,23 +231,37 @@ async def test_nothing_but_the_bastions_listens(servers: DemoServers) -> None:
     assert await asyncio.to_thread(listening_sockets, servers.pid) == 2
 
 
-async def test_a_command_ends_with_its_connection(servers: DemoServers) -> None:
+async def test_the_probe_ends_with_its_connection(servers: DemoServers) -> None:
     mark = f"{servers.directory}/lab-a"
 
     def running() -> bool:
         return any(_bears(entry, mark.encode()) for entry in Path("/proc").glob("[0-9]*"))
 
-    async with (
-        connect(servers, "edge") as bastion,
-        bastion.connect_ssh(
-            "10.7.1.11",
-            username="me",
-            known_hosts=str(servers.directory / "known_hosts"),
-            config=None,
-            agent_path=servers.agent_socket,
-        ) as node,
-    ):
-        async with node.create_process("exec sleep 1000") as process:
+    async with connect(servers, "edge") as bastion, connect_node(servers, bastion) as node:
+        async with node.create_process(probe_command(1.0), encoding=None) as process:
             await asyncio.to_thread(until, running)
             process.close()
         await asyncio.to_thread(until, lambda: not running())
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["touch ran", f"{probe_command()}; touch ran", "exec sh -c 'touch ran", ""],
+    ids=["another", "more than the probe", "unbalanced", "a shell"],
+)
+async def test_nothing_but_the_probe_is_run(servers: DemoServers, command: str) -> None:
+    async with connect(servers, "edge") as bastion, connect_node(servers, bastion) as node:
+        done = await node.run(command or None, stdin=asyncssh.DEVNULL)
+    assert done.exit_status == 126
+    assert "nothing but the probe" in str(done.stderr)
+    assert not list(servers.directory.rglob("ran"))
+
+
+def connect_node(servers: DemoServers, bastion: Any) -> Any:
+    return bastion.connect_ssh(
+        "10.7.1.11",
+        username="me",
+        known_hosts=str(servers.directory / "known_hosts"),
+        config=None,
+        agent_path=servers.agent_socket,
+    )
