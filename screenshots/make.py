@@ -35,8 +35,13 @@ class Shot:
     async def until(self, condition: Callable[[FleetState], bool]) -> None:
         """Wait for a state of the fleet."""
         async with asyncio.timeout(SECONDS):
-            while not (self.app.dashboard.state and condition(self.app.dashboard.state)):
+            while not (state := self._state()) or not condition(state):
                 await self.pilot.pause(0.1)
+
+    def _state(self) -> FleetState | None:
+        """What the dashboard shows; None before there is one."""
+        dashboard = self.app.dashboard
+        return dashboard.state if dashboard is not None else None
 
     async def until_settled(self) -> None:
         """Wait until every node has figures or a problem."""

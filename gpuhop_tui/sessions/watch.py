@@ -84,6 +84,7 @@ class SessionWatch:
             answer = await self._shell.run(list_script(tmux, word), timeout=_LIST_TIMEOUT)
             listing = read_listing(answer.text, self._node, tmux, word)
         self.problem = _silence(self._node, *listing.silent[0]) if listing.silent else None
+        await self._have_ends_told(listing)
         await self._read_last_lines(tmux, listing)
         return tuple(self._with_lines(session) for session in listing.sessions)
 
@@ -100,6 +101,19 @@ class SessionWatch:
                 raise ProblemError(_odd(self._node, str(error))) from None
             self._found_at = now
         return self._tmux
+
+    async def _have_ends_told(self, listing: Listing) -> None:
+        """tmux (3.3a) sometimes misses that a command ended: its pane is dead, its exit status
+        unknown and the process a zombie, until another one ends. SIGCHLD has it look again; to
+        anything else that signal means nothing."""
+        servers = {
+            session.server_pid
+            for session in listing.sessions
+            for pane in session.panes
+            if pane.dead and pane.exit_status is None and pane.exit_signal is None
+        }
+        if servers:
+            await self._shell.run(f"kill -CHLD {' '.join(map(str, sorted(servers)))}")
 
     async def _read_last_lines(self, tmux: Tmux, listing: Listing) -> None:
         self._lines = {key: kept for key, kept in self._lines.items() if key in listing.footprints}
