@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.lab.dashboard import Terminal, dashboard
+from tests.lab.hop_driving import lend_agent
 from tests.lab.waiting import wait_until
 from tests.lab.world import World
 
@@ -23,6 +24,35 @@ def leave(terminal: Terminal) -> None:
     terminal.shows("d detach")
     terminal.press("d")
     terminal.shows(READY, "runs on")
+
+
+def test_a_hop_outlives_a_cut_line_and_keeps_the_agent(fresh_world: World) -> None:
+    world = fresh_world
+    lend_agent(world, "gpu-01")
+    key = re.escape(world.laptop.agent.fingerprints()[0])
+    with dashboard(world) as terminal:
+        terminal.shows(READY)
+        terminal.press("Enter")
+        terminal.shows(PROMPT)
+        terminal.press(
+            "i=0; while [ ! -e stop ]; do i=$((i+1)); echo n-$i; sleep 0.1; done", "Enter"
+        )
+        terminal.shows(r"(?m)^n-6\d$")  # long enough for the keys to be known as arrived
+        world.laptop.cut()
+        away = terminal.shows("gpu-01 lost", timeout=30)
+        assert "held" not in away
+        world.laptop.heal()
+        last = max(map(int, re.findall(r"(?m)^n-(\d+)", away)))
+        wait_until(
+            lambda: any(int(n) > last for n in re.findall(r"(?m)^n-(\d+)$", terminal.screen())),
+            "the counter to go on",
+        )
+        on_node(world, "touch stop")
+        terminal.shows(PROMPT)
+        terminal.press("clear; ssh-add -l", "Enter")
+        terminal.shows(key, PROMPT)
+        leave(terminal)
+        terminal.press("q")
 
 
 def fill(terminal: Terminal, **fields: str) -> None:
