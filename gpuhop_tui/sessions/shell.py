@@ -239,3 +239,12 @@ def _too_much(node: str, limit: int) -> Problem:
         f"a command said more than {limit >> 20} MiB",
         "This is more than the dashboard takes in at once; use a shell on the node.",
     )
+
+
+async def have_end_told(shell: RemoteShell, *servers: int) -> None:
+    """Has tmux servers, by their pids, look for commands that have ended.
+
+    tmux (3.3a) sometimes misses one: its pane is dead, its exit status unknown and the process a
+    zombie, until another one ends. SIGCHLD has it look again; it means nothing to anything else.
+    """
+    await shell.run(f"kill -CHLD {' '.join(map(str, sorted(servers)))}")

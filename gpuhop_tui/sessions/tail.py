@@ -18,7 +18,7 @@ from typing import Protocol
 
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
-from gpuhop_tui.sessions.shell import RemoteShell, ShellLink
+from gpuhop_tui.sessions.shell import RemoteShell, ShellLink, have_end_told
 from gpuhop_tui.sessions.tail_control import ControlFollower
 from gpuhop_tui.sessions.tail_poll import PollFollower
 from gpuhop_tui.sessions.tail_screen import Line, PaneScreen
@@ -58,6 +58,7 @@ class Tail:
         self._is_drawn = True  # whether `_view` holds the lines of `_screen`
         self._subscribers: set[asyncio.Event] = set()
         self._task: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None  # a dead pane's server to look again
         self._rng = random.Random()
 
     @property
@@ -88,10 +89,11 @@ class Tail:
 
     async def close(self) -> None:
         """Ends the tail; nothing of it is left on the node."""
-        task, self._task = self._task, None
-        if task is not None:
+        tasks = [task for task in (self._task, self._asking) if task is not None]
+        self._task = self._asking = None
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def changes(self) -> AsyncIterator[TailView]:
         """Yields the view now, and the newest view after each change, at most 20 a second; ends
@@ -126,6 +128,13 @@ class Tail:
             exit_signal=state.exit_signal,
         )
         self._tell()
+        ended_unknown = state.dead and state.exit_status is None and state.exit_signal is None
+        if ended_unknown and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._have_end_told(), name="how it ended")
+
+    async def _have_end_told(self) -> None:
+        with contextlib.suppress(ProblemError):
+            await have_end_told(self._shell, self.session.server_pid)
 
     # Its life
 

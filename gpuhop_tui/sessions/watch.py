@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.sessions.model import TmuxSession, TmuxWindow
-from gpuhop_tui.sessions.shell import RemoteShell
+from gpuhop_tui.sessions.shell import RemoteShell, have_end_told
 from gpuhop_tui.sessions.tmux import (
     NO_TMUX_STATUS,
     Footprint,
@@ -103,9 +103,6 @@ class SessionWatch:
         return self._tmux
 
     async def _have_ends_told(self, listing: Listing) -> None:
-        """tmux (3.3a) sometimes misses that a command ended: its pane is dead, its exit status
-        unknown and the process a zombie, until another one ends. SIGCHLD has it look again; to
-        anything else that signal means nothing."""
         servers = {
             session.server_pid
             for session in listing.sessions
@@ -113,7 +110,7 @@ class SessionWatch:
             if pane.dead and pane.exit_status is None and pane.exit_signal is None
         }
         if servers:
-            await self._shell.run(f"kill -CHLD {' '.join(map(str, sorted(servers)))}")
+            await have_end_told(self._shell, *servers)
 
     async def _read_last_lines(self, tmux: Tmux, listing: Listing) -> None:
         self._lines = {key: kept for key, kept in self._lines.items() if key in listing.footprints}

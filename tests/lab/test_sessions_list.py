@@ -99,7 +99,7 @@ async def test_what_is_told_of_a_session(node_world: World) -> None:
     bar = " 45%|████▌     | 450/1000 [01:23<01:42,  5.41it/s]"
     await tmux.new("train", f"printf 'start\\n\\r%s' '{bar}'; exec sleep 1000")
     await tmux("split-window", "-d", "-t", "train", "-c", "/usr", "exec cat")
-    await tmux("new-window", "-d", "-t", "train", "-n", "watch: x", "exec cat")
+    await tmux("new-window", "-d", "-t", "train:", "-n", "watch: x", "exec cat")
     async with shell_on(node_world) as shell:
         watch = SessionWatch(shell)
         session = await last_line(watch, bar.rstrip())
@@ -180,7 +180,7 @@ async def test_dead_sockets_and_dead_panes(node_world: World) -> None:
     await node.arun(["test", "-S", "/tmp/tmux-61000/gone"])
     await tmux.new("other")
     await tmux("set-option", "-g", "remain-on-exit", "on")
-    await tmux("new-window", "-d", "-t", "other", "echo result 2; exit 4")
+    await tmux("new-window", "-d", "-t", "other:", "echo result 2; exit 4")
     async with shell_on(node_world) as shell:
         watch = SessionWatch(shell)
 

@@ -206,7 +206,7 @@ async def _people(tmux: Tmux) -> list[str]:
 @BY
 async def test_alone_it_changes_nothing(link: Link, tmux: Tmux, version: str) -> None:
     await tmux.new("t", size="133x37")
-    await tmux("new-window", "-d", "-t", "t", "cat")
+    await tmux("new-window", "-d", "-t", "t:", "cat")
     await tmux("split-window", "-d", "-t", "t", "cat")
     await tmux("set-environment", "-t", "t", "SSH_AUTH_SOCK", "/the/users/own")
     before = await _state(tmux)
