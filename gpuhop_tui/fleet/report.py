@@ -10,37 +10,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from gpuhop_tui.fleet.state import FleetState, NodeState
-from gpuhop_tui.probe.sample import Gpu, Host, MigInstance, Process
+from gpuhop_tui.probe.sample import (
+    GPU_FIGURES,
+    HOST_FIGURES,
+    INSTANCE_FIGURES,
+    Gpu,
+    Host,
+    MigInstance,
+    Process,
+)
 from gpuhop_tui.problem import Problem
 
 SCHEMA = 1
 
 Json = dict[str, Any]
-
-_GPU_FIGURES = (
-    "uuid",
-    "name",
-    "utilization_percent",
-    "memory_used_bytes",
-    "memory_total_bytes",
-    "temperature_celsius",
-    "power_watts",
-    "power_limit_watts",
-    "fan_percent",
-    "sm_clock_mhz",
-    "throttle_reasons",
-    "ecc_uncorrected",
-)
-_HOST_FIGURES = (
-    "hostname",
-    "boot_time",
-    "cpu_count",
-    "cpu_percent",
-    "memory_used_bytes",
-    "memory_total_bytes",
-    "load_1",
-)
-_MIG_FIGURES = ("uuid", "name", "memory_used_bytes", "memory_total_bytes")
 
 
 def report_fleet(state: FleetState) -> Json:
@@ -88,7 +71,7 @@ def _report_problem(problem: Problem | None) -> Json | None:
 
 
 def _report_gpu(gpu: Gpu) -> Json:
-    figures = _figures(gpu, _GPU_FIGURES)
+    figures = _figures(gpu, GPU_FIGURES)
     return {
         "index": gpu.index,
         **figures,
@@ -99,7 +82,7 @@ def _report_gpu(gpu: Gpu) -> Json:
 
 
 def _report_host(host: Host) -> Json:
-    figures = _figures(host, _HOST_FIGURES)
+    figures = _figures(host, HOST_FIGURES)
     disks = [
         {"path": disk.path, "free_bytes": disk.free_bytes, "total_bytes": disk.total_bytes}
         for disk in host.disks
@@ -108,7 +91,7 @@ def _report_host(host: Host) -> Json:
 
 
 def _report_mig(instance: MigInstance) -> Json:
-    figures = _figures(instance, _MIG_FIGURES)
+    figures = _figures(instance, INSTANCE_FIGURES)
     return {
         "index": instance.index,
         **figures,

@@ -13,6 +13,32 @@ from gpuhop_tui.problem import Problem
 
 Source = Literal["nvml", "nvidia-smi", "simulated"]
 
+# The figures of each, by field: every one that is None has its reason in `missing`.
+GPU_FIGURES = (
+    "uuid",
+    "name",
+    "utilization_percent",
+    "memory_used_bytes",
+    "memory_total_bytes",
+    "temperature_celsius",
+    "power_watts",
+    "power_limit_watts",
+    "fan_percent",
+    "sm_clock_mhz",
+    "throttle_reasons",
+    "ecc_uncorrected",
+)
+INSTANCE_FIGURES = ("uuid", "name", "memory_used_bytes", "memory_total_bytes")
+HOST_FIGURES = (
+    "hostname",
+    "boot_time",
+    "cpu_count",
+    "cpu_percent",
+    "memory_used_bytes",
+    "memory_total_bytes",
+    "load_1",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Process:

@@ -13,8 +13,8 @@ from typing import Any
 
 from gpuhop_tui.probe.clean import clean
 from gpuhop_tui.probe.remote import throttle
-from gpuhop_tui.probe.sample import Gpu, Host, Process, Sample
-from gpuhop_tui.probe.validate import HOST_FIGURES, MAX_PID, NONSENSE, figure
+from gpuhop_tui.probe.sample import HOST_FIGURES, Gpu, Host, Process, Sample
+from gpuhop_tui.probe.validate import MAX_PID, NONSENSE, figure
 from gpuhop_tui.problem import ErrorKind, Problem
 
 BASIC_FIELDS = (

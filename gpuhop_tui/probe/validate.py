@@ -11,7 +11,18 @@ from typing import Any, cast
 
 from gpuhop_tui.probe.clean import clean
 from gpuhop_tui.probe.protocol import Json
-from gpuhop_tui.probe.sample import Disk, Gpu, Host, MigInstance, Process, Sample, Source
+from gpuhop_tui.probe.sample import (
+    GPU_FIGURES,
+    HOST_FIGURES,
+    INSTANCE_FIGURES,
+    Disk,
+    Gpu,
+    Host,
+    MigInstance,
+    Process,
+    Sample,
+    Source,
+)
 from gpuhop_tui.problem import ErrorKind, Problem
 
 MAX_GPUS = 256
@@ -42,30 +53,6 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "cpu_percent": (0, 100),
     "load_1": (0, 1e6),
 }
-_GPU_FIGURES = (
-    "uuid",
-    "name",
-    "utilization_percent",
-    "memory_used_bytes",
-    "memory_total_bytes",
-    "temperature_celsius",
-    "power_watts",
-    "power_limit_watts",
-    "fan_percent",
-    "sm_clock_mhz",
-    "throttle_reasons",
-    "ecc_uncorrected",
-)
-_INSTANCE_FIGURES = ("uuid", "name", "memory_used_bytes", "memory_total_bytes")
-HOST_FIGURES = (
-    "hostname",
-    "boot_time",
-    "cpu_count",
-    "cpu_percent",
-    "memory_used_bytes",
-    "memory_total_bytes",
-    "load_1",
-)
 _KINDS = (
     ErrorKind.NO_DRIVER,
     ErrorKind.DRIVER_MISMATCH,
@@ -140,9 +127,9 @@ def _gpu(index: int, gpu: Json, details: Json, listed: tuple[Process, ...] | Non
     if lost is not None:
         uuid, name = clean(gpu.get("uuid"), 96), clean(gpu.get("name"), 128)
         known = {"uuid": uuid, "name": name}
-        missing = {figure: lost for figure in _GPU_FIGURES if not known.get(figure)}
+        missing = {figure: lost for figure in GPU_FIGURES if not known.get(figure)}
         return Gpu(index, uuid, name, missing=missing, lost=lost)
-    figures, missing = _figures(gpu, _GPU_FIGURES)
+    figures, missing = _figures(gpu, GPU_FIGURES)
     given = _dict(gpu.get("missing"))
     for part in ("processes", "mig"):
         if part in given:
@@ -159,7 +146,7 @@ def _gpu(index: int, gpu: Json, details: Json, listed: tuple[Process, ...] | Non
 
 
 def _instance(index: int, instance: Json, details: Json) -> MigInstance:
-    figures, missing = _figures(instance, _INSTANCE_FIGURES)
+    figures, missing = _figures(instance, INSTANCE_FIGURES)
     processes = _processes(instance.get("processes"), details)
     return MigInstance(index, **figures, missing=missing, processes=processes)
 
