@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.cells import cell_len
-
-from gpuhop_tui.cli.text import clean, fit, paint, wrap
+from gpuhop_tui.cli.node_lines import node_head, problem_lines
+from gpuhop_tui.cli.text import clean, fit, wrap
 from gpuhop_tui.containers.model import Container
 from gpuhop_tui.fleet.containers_report import containers_problem
 from gpuhop_tui.fleet.state import FleetState, NodeState
@@ -36,15 +35,11 @@ def _node(node: NodeState, now: float, width: int, colour: bool) -> Iterator[str
         facts += [listing.engine, f"{number} container{'' if number == 1 else 's'}"]
         if listing.disk is not None:
             facts.append(f"images {_bytes(listing.disk.images_bytes)}")
-    said = fit(clean("  ".join(facts)), min(width - 12, 90)).rstrip()
-    name = fit(clean(node.name), width - cell_len(said) - 2).rstrip()
-    yield f"{paint(name, 'bold', wanted=colour)}  " + paint(
-        said, "red" if problem else "green", wanted=colour
+    yield node_head(
+        node.name, facts, room=min(width - 12, 90), well=problem is None, width=width, colour=colour
     )
     if problem is not None:
-        where = f"{problem.kind.value} at {problem.hop}: {problem.message}"
-        yield from wrap(where, width, "  ")
-        yield from wrap(problem.advice, width, "    ")
+        yield from problem_lines(problem, width)
     for container in listing.containers if listing else ():
         yield from _container(container, now, width)
 

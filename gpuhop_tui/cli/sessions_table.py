@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.cells import cell_len
-
-from gpuhop_tui.cli.text import clean, fit, paint, wrap
+from gpuhop_tui.cli.node_lines import node_head, problem_lines
+from gpuhop_tui.cli.text import clean, fit
 from gpuhop_tui.fleet.sessions_report import sessions_problem
 from gpuhop_tui.fleet.state import FleetState, NodeState
 from gpuhop_tui.sessions.model import Progress, TmuxPane, TmuxSession
@@ -30,15 +29,9 @@ def _node(node: NodeState, now: float, width: int, colour: bool) -> Iterator[str
         facts.append("via " + ", ".join(node.via))
     if node.sessions is not None:
         facts.append(_counted(len(node.sessions), "session"))
-    said = fit(clean("  ".join(facts)), 60).rstrip()
-    name = fit(clean(node.name), width - cell_len(said) - 2).rstrip()
-    yield f"{paint(name, 'bold', wanted=colour)}  " + paint(
-        said, "red" if problem else "green", wanted=colour
-    )
+    yield node_head(node.name, facts, room=60, well=problem is None, width=width, colour=colour)
     if problem is not None:
-        where = f"{problem.kind.value} at {problem.hop}: {problem.message}"
-        yield from wrap(where, width, "  ")
-        yield from wrap(problem.advice, width, "    ")
+        yield from problem_lines(problem, width)
     for session in node.sessions or ():
         yield _session(session, now, width)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from rich.cells import cell_len
 
-from gpuhop_tui.cli.text import clean, fit, paint, wrap
+from gpuhop_tui.cli.node_lines import node_head, problem_lines
+from gpuhop_tui.cli.text import clean, fit, paint
 from gpuhop_tui.fleet.state import FleetState, NodeState
 from gpuhop_tui.probe.sample import Gpu, MigInstance
-from gpuhop_tui.problem import Problem
 
 GIB = 2**30
 _NAME = 22  # columns of a GPU's name
@@ -25,19 +25,14 @@ def render_table(state: FleetState, *, width: int = 80, colour: bool = False) ->
 
 def _node(node: NodeState, width: int, colour: bool) -> Iterator[str]:
     well = node.problem is None and node.sample is not None
-    facts = _facts(node)
-    room = width - cell_len(facts) - 2
-    name = fit(clean(node.name), room).rstrip()
-    yield f"{paint(name, 'bold', wanted=colour)}  " + paint(
-        facts, "green" if well else "red", wanted=colour
-    )
+    yield node_head(node.name, _facts(node), room=60, well=well, width=width, colour=colour)
     if node.problem is not None:
-        yield from _problem(node.problem, width)
+        yield from problem_lines(node.problem, width)
     for gpu in node.sample.gpus if node.sample else ():
         yield from _gpu(gpu, width, colour)
 
 
-def _facts(node: NodeState) -> str:
+def _facts(node: NodeState) -> list[str]:
     facts = [node.link.state.value]
     if node.via:
         facts.append("via " + ", ".join(node.via))
@@ -46,13 +41,7 @@ def _facts(node: NodeState) -> str:
             facts.append(f"driver {node.sample.driver}")
         if node.sample.source != "nvml":
             facts.append(node.sample.source)
-    return fit(clean("  ".join(facts)), 60).rstrip()
-
-
-def _problem(problem: Problem, width: int) -> Iterator[str]:
-    where = f"{problem.kind.value} at {problem.hop}: {problem.message}"
-    for text, indent in ((where, "  "), (problem.advice, "    ")):
-        yield from wrap(text, width, indent)
+    return facts
 
 
 def _gpu(gpu: Gpu, width: int, colour: bool) -> Iterator[str]:
