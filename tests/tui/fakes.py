@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gpuhop_tui.containers.model import Listing
 from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
 from gpuhop_tui.fleet.summary import memory_percent
 from gpuhop_tui.probe.sample import Disk, Gpu, Host, MigInstance, Process, Sample
@@ -32,6 +33,7 @@ from gpuhop_tui.ssh.prompts import (
 from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 from gpuhop_tui.tui.app import GpuhopApp
 from gpuhop_tui.tui.opening import FirstRun, Opened
+from tests.tui.fake_containers import FakeContainers
 from tests.tui.fake_sessions import FakeSessions, FakeTail, training_log, with_sessions
 
 NOW = 1_762_869_731.0  # 11 November 2025, 14:02:11 UTC
@@ -70,6 +72,8 @@ class FakeFleet:
         self.retried: list[str | None] = []
         self.actors: dict[str, FakeSessions] = {}
         self.fleet_watched = False
+        self.engines: dict[str, FakeContainers] = {}
+        self.fleet_containers_watched = False
         self.hops: list[tuple[str, HopTarget]] = []
         self.during_hop: Callable[[], Awaitable[None]] | None = None
         self.hop_result = HopResult(HopEnd.DETACHED, 0, "detached from gpuhop; it runs on")
@@ -108,6 +112,19 @@ class FakeFleet:
 
     def sessions(self, node: str) -> FakeSessions:
         return self.actors.setdefault(node, FakeSessions(node))
+
+    def watch_containers(self, wanted: bool) -> None:
+        self.fleet_containers_watched = wanted
+
+    def containers(self, node: str) -> FakeContainers:
+        if node not in self.engines:
+
+            def listing() -> Listing | None:
+                found = self._state.node(node)
+                return found.containers if found else None
+
+            self.engines[node] = FakeContainers(node, listing)
+        return self.engines[node]
 
     async def hop(self, node: str, target: HopTarget, **_more: object) -> HopResult:
         self.hops.append((node, target))
