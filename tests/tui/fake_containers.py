@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from gpuhop_tui.containers.build import BuildProgress
 from gpuhop_tui.containers.engine import EngineFacts
@@ -317,20 +317,16 @@ class FakeContainers:
 
     def __init__(self, node: str, listing: Callable[[], Listing | None] = lambda: None) -> None:
         self.node = node
-        self.fake = FakeEngine(node, listing)
+        self.engine = FakeEngine(node, listing)
         self.watched = False
         self.refusal: Exception | None = None
-        self.around = Surroundings(self.fake.known, user="gpu-user", home="/home/gpu-user")
+        self.around = Surroundings(self.engine.known, user="gpu-user", home="/home/gpu-user")
         self.started: list[ContainerSpec] = []
         self.born = container("new", 0.0, node=node)  # what a start makes
         self.builds: list[tuple[str, Any]] = []
         self.build_steps: tuple[BuildProgress, ...] = ()
         self.checked: list[Container] = []
         self.lost: LostGpus | None = None
-
-    @property
-    def engine(self) -> Any:
-        return cast(Any, self.fake)
 
     def watch(self, wanted: bool) -> None:
         self.watched = wanted
@@ -340,7 +336,7 @@ class FakeContainers:
         return self.lost
 
     async def look_around(self, spec: ContainerSpec, sample: Sample | None) -> Surroundings:
-        await self.fake.gate.wait()
+        await self.engine.gate.wait()
         self._refuse()
         gpus: tuple[NodeGpu, ...] | None = node_gpus(sample)
         return replace(self.around, gpus=gpus)
@@ -348,7 +344,7 @@ class FakeContainers:
     async def start(
         self, spec: ContainerSpec, sample: Sample | None, since: Surroundings | None = None
     ) -> Started:
-        await self.fake.gate.wait()
+        await self.engine.gate.wait()
         self._refuse()
         self.started.append(spec)
         return Started(self.born, spec)
@@ -356,7 +352,7 @@ class FakeContainers:
     async def build(self, image: str, config: Any) -> AsyncGenerator[BuildProgress, None]:
         self.builds.append((image, config))
         for step in self.build_steps:
-            await self.fake.gate.wait()
+            await self.engine.gate.wait()
             yield step
         self._refuse()
 
