@@ -12,6 +12,8 @@ from pathlib import Path
 
 import asyncssh
 
+from gpuhop_tui.ssh.session_bind import SessionBind, send_bind
+
 ANSWER_SECONDS = 5.0  # an agent that takes longer to list its keys is taken for dead
 
 
@@ -77,3 +79,15 @@ class Agent:
         """A connection to the agent, opened at its first request. The caller closes it."""
         assert self.socket is not None
         return asyncssh.SSHAgentClient(self.socket)
+
+    async def bound_client(self, bind: SessionBind | None) -> asyncssh.SSHAgentClient:
+        """A connection to the agent for one login, bound to its server where the agent can."""
+        client = self.client()
+        if bind is None:
+            return client
+        try:
+            await send_bind(client, bind)
+        except (OSError, ValueError, TimeoutError):
+            client.close()
+            return self.client()
+        return client

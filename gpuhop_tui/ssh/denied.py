@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gpuhop_tui.config.hops import Hop
 from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.ssh.identities import Offer
+from gpuhop_tui.ssh.known_hosts import known_hosts_name
 
 
 def why_denied(
@@ -44,6 +45,14 @@ def why_denied(
             f"no key to offer {hop.name}: PubkeyAcceptedAlgorithms in ssh_config rules out "
             f"{'all' if offer.not_accepted > 1 else 'the only one'} of {offer.not_accepted}",
             "use a key of another type, or extend PubkeyAcceptedAlgorithms in ~/.ssh/config",
+        )
+    if offer.withheld:
+        return _denied(
+            hop,
+            f"the agent lets none of its keys be used for {hop.user}@{hop.address} "
+            f"({offer.withheld} held, each for other destinations)",
+            f"allow it when adding the key: ssh-add -h '{known_hosts_name(hop)}' (and -h for every "
+            "other host it is to reach)",
         )
     if offer.key_files or offer.agent_keys:
         return None

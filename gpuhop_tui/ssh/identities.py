@@ -35,6 +35,7 @@ class Offer:
     agent_keys: int
     key_files: int
     not_accepted: int = 0  # keys left out because of PubkeyAcceptedAlgorithms
+    withheld: int = 0  # keys that the agent holds, where it lets this hop have none of them
 
 
 async def offer_keys(
@@ -45,7 +46,8 @@ async def offer_keys(
     patience: Patience,
     declined: list[str],
 ) -> Offer:
-    """Collects the keys to try at `hop`. `client` is the open connection to `agent`, if any.
+    """Collects the keys to try at `hop`. `client` is the open connection to `agent`, if any; bound
+    to the hop, the agent lists only the keys that it may use there.
 
     A key that the server would take but that does not sign adds the reason to `declined`.
     """
@@ -72,6 +74,9 @@ async def offer_keys(
     plain = named + ([] if hop.identities_only else rest) + from_files
     pairs = _with_certificates(plain, certificates)
     accepted = only_accepted(pairs, hop.pubkey_algorithms)
+    withheld = 0
+    if client is not None and not agent_pairs and agent_problem is None:
+        withheld = len((await agent.status()).keys)  # asked as nobody's login: all it holds
     return Offer(
         pairs=accepted,
         opaque=opaque,
@@ -79,6 +84,7 @@ async def offer_keys(
         agent_keys=len(agent_pairs),
         key_files=sum(file is not None for file in files),
         not_accepted=len(pairs) - len(accepted),
+        withheld=withheld,
     )
 
 

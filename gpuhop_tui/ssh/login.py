@@ -22,6 +22,7 @@ from gpuhop_tui.ssh.algorithms import only_accepted, proposed, restrictions
 from gpuhop_tui.ssh.denied import no_way, why_denied
 from gpuhop_tui.ssh.dial import dial
 from gpuhop_tui.ssh.host_key_check import RevokedHostKey, UnknownHostKeys, changed, refuse_revoked
+from gpuhop_tui.ssh.hostbound import sign_hostbound
 from gpuhop_tui.ssh.identities import Offer, offer_keys
 from gpuhop_tui.ssh.key_files import KeyDeclinedError, KeyRing
 from gpuhop_tui.ssh.known_hosts import KnownHosts
@@ -30,6 +31,7 @@ from gpuhop_tui.ssh.patience import Patience
 from gpuhop_tui.ssh.prompts import ChallengeQuestion, Prompter
 from gpuhop_tui.ssh.proxy import ProxyCommand
 from gpuhop_tui.ssh.relay import ExecTunnel
+from gpuhop_tui.ssh.session_bind import Handshake, SessionBind
 
 LOGIN_SECONDS = 15.0  # of the machines' time; a person's does not count
 
@@ -57,6 +59,7 @@ class LoggedIn:
     connection: asyncssh.SSHClientConnection
     closed: asyncio.Future[Exception | None]  # done when the connection ends, with the reason
     seconds: float
+    bind: SessionBind | None = None  # for agent connections that serve this one
 
 
 async def log_in(
@@ -111,6 +114,7 @@ class _Attempt:
         self.was_asked = False
         self.offer: Offer | None = None
         self.connection: asyncssh.SSHClientConnection | None = None
+        self.handshake = Handshake()
         self._on_step = on_step
         self._agent = agent_for(self.hop, context.agent)
         self._agent_client: asyncssh.SSHAgentClient | None = None
@@ -134,7 +138,8 @@ class _Attempt:
         finally:
             if self._agent_client is not None:
                 self._agent_client.close()
-        return LoggedIn(connection, self.closed, self.patience.machine_seconds)
+        seconds = self.patience.machine_seconds
+        return LoggedIn(connection, self.closed, seconds, self.handshake.bind)
 
     async def _connect(
         self, through: asyncssh.SSHClientConnection | None, lend_agent: bool
@@ -197,7 +202,7 @@ class _Attempt:
         self.enter("authentication")
         if self.offer is None:
             if self._agent.socket is not None:
-                self._agent_client = self._agent.client()
+                self._agent_client = await self._agent.bound_client(self.handshake.bind)
             self.offer = await offer_keys(
                 self.hop,
                 self._agent,
@@ -273,6 +278,8 @@ class _Client(asyncssh.SSHClient):
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self._attempt.connection = conn
         refuse_revoked(conn, self._attempt.hop)
+        self._attempt.handshake = Handshake.of(conn)
+        sign_hostbound(conn, self._attempt.handshake)
         self._attempt.enter("SSH banner")
 
     def connection_lost(self, exc: Exception | None) -> None:
