@@ -167,7 +167,10 @@ def read_time(text: object) -> float | None:
     if found is None or text == "" or found[1].startswith("0001-"):
         return None
     zone = "+00:00" if found[3] == "Z" else found[3]
-    seconds = datetime.fromisoformat(found[1] + zone).astimezone(UTC).timestamp()
+    try:
+        seconds = datetime.fromisoformat(found[1] + zone).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):  # the 30th of February
+        return None
     return seconds + float(found[2] or 0)
 
 

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import AsyncGenerator
+import select
+import time
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from gpuhop_tui.containers.engine import Engine
 from gpuhop_tui.containers.listing import read_time
+from gpuhop_tui.containers.log_lines import Edge, FrameSplitter, LineSplitter, LogLine
 from gpuhop_tui.containers.model import Container
 from gpuhop_tui.containers.usage import Usage, cpu_percent, read_usage
 
 TAIL = 1000
-_LONGEST = 65536  # characters of a line; a longer one is cut into several
-_STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:\d\d)) ?")
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line. `text` is as it was written, escape sequences and all."""
-
-    at: float | None  # seconds since the epoch by the node's clock
-    text: str
+_BATCH = 256  # lines that are handed over together where they come fast
+_SHARE = 0.4  # of a core that reading a log may take, at most
 
 
 async def logs(
@@ -39,64 +33,102 @@ async def logs(
     To be closed by `contextlib.aclosing`. After a lost link (ProblemError) `since` the last line's
     time goes on where it broke off. Raises as `Engine.stream` does.
     """
-    last: LogLine | None = None
-    async with contextlib.aclosing(_read(engine, container, follow, tail, since)) as lines:
-        async for last in lines:
-            yield last
+    since_ns = None if since is None else int(since * 1e9)
+    edge = Edge()
+    reading = log_batches(engine, container, follow=follow, tail=tail, since_ns=since_ns)
+    async with contextlib.aclosing(reading) as batches:
+        async for lines in batches:
+            for line in edge.new(lines):
+                yield line
     if follow:
-        # An engine may end a followed log before the very last words of a container.
-        from_here = last.at if last is not None else since
-        rest = [line async for line in _read(engine, container, False, tail, from_here)]
-        for line in rest[rest.index(last) + 1 :] if last in rest else rest:
+        for line in await last_words(engine, container, edge, tail=tail, since_ns=since_ns):
             yield line
 
 
-async def _read(
-    engine: Engine, container: Container, follow: bool, tail: int, since: float | None
-) -> AsyncGenerator[LogLine, None]:
-    def begin(client: Any) -> Any:
-        return client.logs(
-            container.id,
-            stream=True,
-            follow=follow,
-            timestamps=True,
-            tail="all" if since is not None else tail,
-            since=since,
-        )
+async def last_words(
+    engine: Engine,
+    container: Container,
+    edge: Edge,
+    *,
+    tail: int = TAIL,
+    since_ns: int | None = None,
+) -> list[LogLine]:
+    """Lines that were not followed to: an engine may end a followed log before the very last words
+    of a container."""
+    edge.read_again()
+    since_ns = edge.at_ns if edge.at_ns is not None else since_ns
+    reading = log_batches(engine, container, follow=False, tail=tail, since_ns=since_ns)
+    async with contextlib.aclosing(reading) as batches:
+        return [line async for lines in batches for line in edge.new(lines)]
 
-    splitter = LineSplitter()
+
+async def log_batches(
+    engine: Engine,
+    container: Container,
+    *,
+    follow: bool,
+    tail: int | None = None,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+) -> AsyncGenerator[list[LogLine], None]:
+    """Lines as they come, those that come fast together; at first none, as soon as the engine
+    answers. The last `tail` of the log (None: all of it), of them those from `since_ns` on, up to
+    `until_ns` (nanoseconds since the epoch, by the node's clock; both inclusive).
+
+    To be closed by `contextlib.aclosing`. Raises as `Engine.stream` does.
+    """
+    wanted = {
+        "stdout": 1,
+        "stderr": 1,
+        "timestamps": 1,
+        "follow": int(follow),
+        "tail": "all" if tail is None or since_ns is not None else tail,
+    }
+    for name, moment in (("since", since_ns), ("until", until_ns)):
+        if moment is not None:
+            wanted[name] = f"{moment // 10**9}.{moment % 10**9:09}"
+
+    def begin(client: Any) -> Iterator[list[LogLine]]:
+        # Not by the SDK's `logs`: it does not tell the two streams apart.
+        url = client._url("/containers/{0}/logs", container.id)
+        response = client._get(url, params=wanted, stream=True)
+        socket = client._get_raw_response_socket(response)  # raises what the engine refuses
+        client._disable_socket_timeout(socket)
+        yield []
+        splitter = LineSplitter() if container.tty else FrameSplitter()
+        yield from _batched(response.raw.stream(65536), socket, splitter)
+
     async with contextlib.aclosing(engine.stream(f"reading {container.name}'s log", begin)) as each:
-        async for chunk in each:
-            for line in splitter.feed(chunk):
-                yield line
-    for line in splitter.rest():
-        yield line
+        async for lines in each:
+            yield lines
 
 
-class LineSplitter:
-    """Chunks of bytes in, whole lines with their times out."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, chunk: bytes) -> list[LogLine]:
-        *whole, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > _LONGEST:
-            whole.append(self._rest)
-            self._rest = b""
-        return [read_line(line) for line in whole]
-
-    def rest(self) -> list[LogLine]:
-        rest, self._rest = self._rest, b""
-        return [read_line(rest)] if rest else []
-
-
-def read_line(raw: bytes) -> LogLine:
-    """A line that begins with the engine's time stamp."""
-    found = _STAMP.match(raw)
-    at = read_time(found[1].decode()) if found else None
-    text = raw[found.end() :] if found and at is not None else raw
-    return LogLine(at, text.rstrip(b"\r").decode(errors="replace"))
+def _batched(
+    chunks: Iterator[bytes], socket: Any, splitter: LineSplitter | FrameSplitter
+) -> Iterator[list[LogLine]]:
+    """For the SDK's thread. Nothing waits for company: what has come is handed over as soon as no
+    more is there."""
+    ready = select.poll()
+    ready.register(socket.fileno(), select.POLLIN)
+    batch: list[LogLine] = []
+    worked = time.thread_time()
+    try:
+        for chunk in chunks:
+            batch += splitter.feed(chunk)
+            if len(batch) < _BATCH and ready.poll(0):
+                continue
+            if batch:
+                yield batch
+                batch = []
+            if ready.poll(0):  # it comes fast: leave time for the screen
+                time.sleep(min(0.1, (time.thread_time() - worked) * (1 - _SHARE) / _SHARE))
+            worked = time.thread_time()
+    except Exception:
+        if batch := batch + splitter.rest():
+            yield batch
+        raise
+    if batch := batch + splitter.rest():
+        yield batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from gpuhop_tui.containers.listing import (
     read_images,
     read_time,
 )
-from gpuhop_tui.containers.logs import LineSplitter, point, read_line
+from gpuhop_tui.containers.log_lines import LineSplitter, read_line
+from gpuhop_tui.containers.logs import point
 from gpuhop_tui.containers.lost_gpus import judge
 from gpuhop_tui.containers.model import GpuGrant
 from gpuhop_tui.containers.public_keys import keys_of_file
