@@ -102,6 +102,13 @@ def open_configured(config: Path | None) -> OpenFleet:
         loaded = opening.load(path)
         opening.warnings(path)
         source = await opening.build_fleet(loaded, prompter, retry=True)
-        return Opened(source, loaded.ui.theme, loaded.ui.keymap, open_hops())
+        return Opened(
+            source,
+            loaded.ui.theme,
+            loaded.ui.keymap,
+            open_hops(),
+            loaded.templates,
+            path,
+        )
 
     return open_fleet

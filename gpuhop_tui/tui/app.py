@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -27,10 +28,12 @@ from gpuhop_tui.tui.palette import use_colors
 from gpuhop_tui.tui.prompter import TuiPrompter
 from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.screens.opening import OpeningScreen
+from gpuhop_tui.tui.work import JobState, Work, WorkChanged, WorkEnded
 
 if TYPE_CHECKING:
     from textual.command import Provider
 
+    from gpuhop_tui.config.schema import TemplateConfig
     from gpuhop_tui.fleet.state import FleetSource
     from gpuhop_tui.tui.opening import OpenFleet
     from gpuhop_tui.tui.screens.dashboard import DashboardScreen
@@ -74,6 +77,9 @@ class GpuhopApp(App[int]):
         self.clock = clock
         self.source: FleetSource | None = None
         self.dashboard: DashboardScreen | None = None  # None: before the second frame
+        self.work = Work(self.post_message, clock)
+        self.templates: tuple[TemplateConfig, ...] = ()
+        self.config_path: Path | None = None  # None: there is no file to save templates in
         self._open_fleet = open_fleet
         self._prompter = TuiPrompter(self)
         self.hopper = Hopper(self, self._prompter, hop_prompter)
@@ -123,6 +129,7 @@ class GpuhopApp(App[int]):
         opened = message.opened
         self._use(opened.theme, opened.keymap)
         self.source = opened.source
+        self.templates, self.config_path = tuple(opened.templates), opened.config_path
         if self.dashboard is not None:
             self.dashboard.offer_hops(opened.open_hops)
         self._start_worker(self._watch(opened.source), "watch")
@@ -196,18 +203,57 @@ class GpuhopApp(App[int]):
 
         self.push_screen(HelpScreen(getattr(self.screen, "HELP_FIRST", "")))
 
+    # Work in the background
+
+    def on_work_changed(self, message: WorkChanged) -> None:
+        if self.dashboard is not None:
+            self.dashboard.show_work()
+
+    def on_work_ended(self, message: WorkEnded) -> None:
+        job = message.job
+        if job.quiet:
+            return
+        words = {JobState.FAILED: f"{job.words}. {job.advice}"}.get(job.state, job.words)
+        self.notify(
+            clean(words),
+            title=clean(f"{job.title} on {job.node}").replace("[", r"\["),
+            severity="error" if job.state is JobState.FAILED else "information",
+            timeout=12 if job.state is JobState.FAILED else 6,
+            markup=False,
+        )
+
     # Ending
 
     def action_quit_fleet(self) -> None:
+        """Leave; where a transfer or a build runs, once that is confirmed."""
+        if self.work.transfers:
+            from gpuhop_tui.tui.screens.work import ask_to_leave
+
+            ask_to_leave(self, self.work.transfers, self._leave)
+        else:
+            self._leave()
+
+    async def action_quit(self) -> None:
+        """Textual's own key for it."""
+        self.action_quit_fleet()
+
+    def _leave(self) -> None:
         self.exit(EXIT_CONFIG if self._failed else 0)
 
     async def on_unmount(self) -> None:
+        await self._end_work()
         if self.source is None:
             return
         try:
             await asyncio.wait_for(self.source.stop(), SECONDS_TO_STOP)
         except Exception as error:
             log.warning("the fleet did not stop cleanly", exc_info=error)
+
+    async def _end_work(self) -> None:
+        try:
+            await asyncio.wait_for(self.work.close(), SECONDS_TO_STOP)
+        except Exception as error:
+            log.warning("work in the background did not end cleanly", exc_info=error)
 
     def _fatal_error(self) -> None:
         """A mistake of ours. Textual would print a traceback with every local, passphrases too."""

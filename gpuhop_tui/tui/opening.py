@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from gpuhop_tui.config.schema import TemplateConfig
     from gpuhop_tui.fleet.state import FleetSource
     from gpuhop_tui.sessions.hop_memory import OpenHop
     from gpuhop_tui.ssh.prompts import Prompter
@@ -34,6 +35,8 @@ class Opened:
     theme: str | None = None  # ui.theme
     keymap: Mapping[str, str] = field(default_factory=dict)  # ui.keymap
     open_hops: Sequence[OpenHop] = ()  # of programs that were killed, the latest first
+    templates: Sequence[TemplateConfig] = ()  # [[templates]]
+    config_path: Path | None = None  # where a template can be saved; None: nowhere
 
 
 OpenFleet: TypeAlias = "Callable[[Prompter], Awaitable[FleetSource | Opened | FirstRun]]"

@@ -16,6 +16,7 @@ from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeSt
 from gpuhop_tui.fleet.summary import GpuPlace, freest, is_free
 from gpuhop_tui.tui.keymap import bindings
 from gpuhop_tui.tui.render.line import clean
+from gpuhop_tui.tui.screens.new_container_actions import NewContainerActions
 from gpuhop_tui.tui.screens.session_actions import SessionActions
 from gpuhop_tui.tui.widgets.filter_bar import FilterBar
 from gpuhop_tui.tui.widgets.fleet_tree import FleetTree
@@ -28,13 +29,14 @@ from gpuhop_tui.tui.widgets.target_view import TargetView
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 
 
-class DashboardScreen(SessionActions):
+class DashboardScreen(NewContainerActions, SessionActions):
     """Shows the states it is given by `show`."""
 
     CSS_PATH = "dashboard.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("back", "hop", "attach", "tail", "new-session", "stop"),
         *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "clear"),
+        *bindings("new-container", "work"),
         *bindings("tab-processes", "tab-sessions", "tab-history", "tab-node", "tab-log"),
     ]
     AUTO_FOCUS = "#tree"
