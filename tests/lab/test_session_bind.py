@@ -4,19 +4,19 @@ the same logins work and are refused as with `ssh`."""
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import asyncssh
 import pytest
 
 from gpuhop_tui.problem import ErrorKind
-from gpuhop_tui.ssh.agent import Agent
 from tests.lab import keys
-from tests.lab.driving import blocked, network_of, reached, route_to, says, status, up
+from tests.lab.driving import blocked, logins, network_of, reached, route_to, status
 from tests.lab.fixtures import require_lab
 from tests.lab.keys import Key
-from tests.lab.machine import Machine, Spec
+from tests.lab.machine import Spec
+from tests.lab.sshd import Sshd
 from tests.lab.world import World
 
 HOSTS = ("outer", "inner", "deep")
@@ -26,7 +26,11 @@ HOSTS = ("outer", "inner", "deep")
 def chain() -> Iterator[World]:
     """A node behind two bastions, with host keys of three kinds."""
     require_lab()
-    bastions = [Spec("outer", host_key="rsa"), Spec("inner", via="outer", host_key="ecdsa")]
+    debug = {"LogLevel": "DEBUG1"}
+    bastions = [
+        Spec("outer", sshd=debug, host_key="rsa"),
+        Spec("inner", via="outer", host_key="ecdsa"),
+    ]
     with World(bastions, [Spec("deep", via="inner", user="gpu-user", port=2022)]) as world:
         yield world
 
@@ -99,3 +103,109 @@ async def test_the_same_hosts_are_reached_as_with_ssh(
     with_core = [await core(chain, name) for name in HOSTS]
     assert with_ssh == [name in reachable for name in HOSTS]
     assert with_core == with_ssh
+
+
+async def test_asyncssh_alone_is_refused(chain: World, key: Key) -> None:
+    """What the bind is for: the same agent, key and host, without it."""
+    constrain(chain, key, *HOSTS)
+    with chain.laptop.entered(), pytest.raises(asyncssh.PermissionDenied):
+        await asyncssh.connect(
+            chain["outer"].address,
+            username=chain["outer"].user,
+            config=None,
+            known_hosts=str(chain.laptop.known_hosts),
+            client_keys=None,
+            agent_path=str(chain.laptop.agent.socket),
+        )
+    assert await core(chain, "outer")
+
+
+def test_status_and_hop(chain: World, key: Key) -> None:
+    constrain(chain, key, *HOSTS)
+    _code, nodes = status(chain.laptop, "deep")
+    assert nodes["deep"]["state"] == "up"
+    hop = ["gpuhop-tui", "hop", "deep", "--", "hostname"]
+    done = chain.laptop.run(hop, input="", check=False)
+    assert (done.returncode, done.stdout) == (0, "deep\n"), done.stderr
+
+
+async def test_a_key_for_other_hosts_is_said_and_not_tried_again(chain: World, key: Key) -> None:
+    constrain(chain, key, "outer")
+    before = logins(chain["inner"].sshd)
+    async with network_of(chain.laptop) as network:
+        problem = await blocked(network.link(await route_to(chain.laptop, "inner")))
+    assert (problem.kind, problem.hop) == (ErrorKind.AUTH_DENIED, "inner")
+    assert "lets none of its keys be used" in problem.message
+    assert f"ssh-add -h '{chain['inner'].address}'" in problem.advice
+    assert logins(chain["inner"].sshd) == before + 1
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+async def test_other_kinds_of_keys(chain: World, kind: str) -> None:
+    constrain(chain, new_key(chain, kind), *HOSTS)
+    assert await core(chain, "deep")
+
+
+async def test_a_certificate(chain: World) -> None:
+    """The agent is asked by the certificate itself. ssh 9.2 asks by its key and is refused."""
+    node = chain["deep"]
+    authority = keys.generate(chain.directory / "authority")
+    (node.directory / "authority.pub").write_text(authority.public + "\n")
+    certified = keys.generate(chain.directory / "certified")
+    keys.certify(certified, authority, principals=[node.user])
+    for machine in (chain["outer"], chain["inner"]):
+        machine.authorize(certified.public)
+    node.authorize()
+    node.sshd.options["TrustedUserCAKeys"] = "/opt/lab/authority.pub"
+    node.sshd.restart()
+    constrain(chain, certified, *HOSTS)
+    try:
+        assert await core(chain, "deep")
+    finally:
+        del node.sshd.options["TrustedUserCAKeys"]
+        node.sshd.restart()
+
+
+async def test_a_host_certificate(chain: World, key: Key) -> None:
+    """It is the certificate that is bound and named: ssh and sshd compare it whole."""
+    server = chain["outer"].sshd
+    authority = keys.generate(chain.directory / "host-authority")
+    address = server.machine.address
+    keys.certify(server.host_key, authority, principals=[address], host=True)
+    server.options["HostCertificate"] = "/opt/lab/keys/host-cert.pub"
+    server.restart()
+    known = chain.laptop.known_hosts.read_text()
+    others = [line for line in known.splitlines() if not line.startswith(f"{address} ")]
+    trusted = f"@cert-authority {address} {authority.public}"
+    try:
+        chain.laptop.known_hosts.write_text("\n".join([*others, trusted, ""]))
+        constrain(chain, key, *HOSTS)
+        assert ssh(chain, "outer")
+        assert await core(chain, "deep")
+        assert logged_methods(server)[-1] == HOSTBOUND
+    finally:
+        chain.laptop.known_hosts.write_text(known)
+        del server.options["HostCertificate"]
+        server.restart()
+
+
+# The signed request names the host key
+
+
+HOSTBOUND, PLAIN = "publickey-hostbound-v00@openssh.com", "publickey"
+
+
+def logged_methods(sshd: Sshd) -> list[str]:
+    """The methods of all requests for authentication."""
+    request = r"userauth-request for user \S+ service ssh-connection method (\S+)"
+    return re.findall(request, sshd.log())
+
+
+async def test_a_signature_names_the_host_key_where_ssh_does(chain: World, key: Key) -> None:
+    """Not only for keys with constraints; a key is offered as before, and signed hostbound."""
+    server = chain["outer"].sshd
+    constrain(chain, key)
+    assert ssh(chain, "outer")
+    assert logged_methods(server)[-3:] == ["none", PLAIN, HOSTBOUND]
+    assert await core(chain, "outer")
+    assert logged_methods(server)[-3:] == ["none", PLAIN, HOSTBOUND]
