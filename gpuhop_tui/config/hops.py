@@ -39,6 +39,7 @@ class Hop:
     bind_address: str | None = None  # BindAddress of the TCP connection; only for the outermost hop
     address_family: AddressFamily = "any"  # as bind_address
     auth_methods: tuple[str, ...] = AUTH_METHODS  # in the order to try
+    hostbound: bool = True  # signatures name the host key; False: PubkeyAuthentication unbound
     password_prompts: int = 3  # NumberOfPasswordPrompts
     # Algorithms by their SSH names, in order of preference; empty: as usual.
     host_key_algorithms: tuple[str, ...] = ()

@@ -271,6 +271,7 @@ class SshOptions:
             bind_address=self.bind_address,
             address_family=self.address_family,
             auth_methods=self.auth_methods,
+            hostbound=self._first("pubkeyauthentication") != "unbound",
             password_prompts=self.password_prompts,
             host_key_algorithms=self._algorithms("hostkeyalgorithms"),
             kex_algorithms=self._algorithms("kexalgorithms"),

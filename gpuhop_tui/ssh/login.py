@@ -279,7 +279,8 @@ class _Client(asyncssh.SSHClient):
         self._attempt.connection = conn
         refuse_revoked(conn, self._attempt.hop)
         self._attempt.handshake = Handshake.of(conn)
-        sign_hostbound(conn, self._attempt.handshake)
+        if self._attempt.hop.hostbound:
+            sign_hostbound(conn, self._attempt.handshake)
         self._attempt.enter("SSH banner")
 
     def connection_lost(self, exc: Exception | None) -> None:

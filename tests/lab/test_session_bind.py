@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncssh
 import pytest
@@ -74,10 +75,10 @@ def ssh(world: World, name: str) -> bool:
     return done.stdout == f"{name}\n"
 
 
-async def core(world: World, name: str) -> bool:
+async def core(world: World, name: str, config: Path | None = None) -> bool:
     """Whether the app's core gets there."""
     async with network_of(world.laptop, retry=False) as network:
-        link = network.link(await route_to(world.laptop, name))
+        link = network.link(await route_to(world.laptop, name, config))
         await reached(link, lambda link: link.is_up or link.status.problem is not None, "decided")
         return link.is_up
 
@@ -199,6 +200,23 @@ def logged_methods(sshd: Sshd) -> list[str]:
     """The methods of all requests for authentication."""
     request = r"userauth-request for user \S+ service ssh-connection method (\S+)"
     return re.findall(request, sshd.log())
+
+
+async def test_a_signature_names_no_host_key_where_ssh_config_says_so(
+    chain: World, key: Key
+) -> None:
+    server = chain["outer"].sshd
+    config = chain.laptop.ssh_dir / "config"
+    text = config.read_text()
+    constrain(chain, key)
+    alias = {"name": "unbound", "ssh": "outer"}
+    chain.laptop.write_config({"nodes": [alias]}, chain.laptop.home / "unbound.toml")
+    try:
+        config.write_text(f"Host outer\n    PubkeyAuthentication unbound\n{text}")
+        assert await core(chain, "unbound", chain.laptop.home / "unbound.toml")
+        assert logged_methods(server)[-3:] == ["none", PLAIN, PLAIN]
+    finally:
+        config.write_text(text)
 
 
 async def test_a_signature_names_the_host_key_where_ssh_does(chain: World, key: Key) -> None:
