@@ -114,15 +114,53 @@ def command_line() -> argparse.ArgumentParser:
     hop = commands.add_parser(
         "hop",
         help="a shell on a node that is still there after a disconnect",
-        usage=f"{PROGRAM} hop [options] [NODE] [--session NAME] [-- CMD ...]",
-        description="A shell on a node, in a tmux session that outlives the link; ctrl+] opens "
-        "its menu. With a command, exits as the command did; 255 without a connection. Without "
-        "a node, goes back to what was open when the program was killed.",
+        usage=f"{PROGRAM} hop [options] [NODE[/CONTAINER]] [--session NAME] [-- CMD ...]",
+        description="A shell on a node, or in a container of it, in a tmux session that outlives "
+        "the link; ctrl+] opens its menu. With a command, exits as the command did; 255 without a "
+        "connection. Without a node, goes back to what was open when the program was killed.",
     )
     _add_common(hop, again=True)
-    hop.add_argument("node", nargs="?", metavar="NODE")
-    hop.add_argument("--session", metavar="NAME", help="the tmux session (default: gpuhop)")
+    hop.add_argument(
+        "node", nargs="?", metavar="NODE[/CONTAINER]", help="a container by its name, or its id"
+    )
+    hop.add_argument(
+        "--session",
+        metavar="NAME",
+        help="the node's tmux session (default: gpuhop, or one named for the container)",
+    )
+    hop.add_argument("--user", metavar="U", help="the user in the container (default: its own)")
+    hop.add_argument("--directory", metavar="D", help="where in the container to begin")
     hop.add_argument("command_words", nargs="*", metavar="CMD", help="run this and not a shell")
+
+    ssh_config = commands.add_parser(
+        "ssh-config",
+        help="the fleet as entries for OpenSSH",
+        description="Prints entries of ssh_config for bastions, nodes and the containers of "
+        "templates with an `ssh_port`, so that ssh, scp, rsync, git and editors reach them too. "
+        "Connects to nothing, but for --containers.",
+    )
+    _add_common(ssh_config, again=True)
+    ssh_config.add_argument(
+        "--install",
+        action="store_true",
+        help="write them to ~/.ssh/gpuhop-tui.conf and include that in ~/.ssh/config",
+    )
+    ssh_config.add_argument(
+        "--containers",
+        action="store_true",
+        help="ask the nodes for the containers with an sshd that run now, too",
+    )
+    _add_timeout(ssh_config)
+
+    imports = commands.add_parser(
+        "import",
+        help="hosts of ~/.ssh/config as a config",
+        description="Prints the hosts of ~/.ssh/config as bastions and nodes of a config, without "
+        "those that the config has. Connects to nothing.",
+    )
+    _add_common(imports, again=True)
+    imports.add_argument("hosts", nargs="*", metavar="HOST", help="only these (default: all)")
+    imports.add_argument("--write", action="store_true", help="add them to the config")
     return parser
 
 
@@ -196,6 +234,14 @@ def _run(options: argparse.Namespace) -> int:
         from gpuhop_tui.cli.hop import run_hop_command
 
         return run_hop_command(options)
+    if options.command == "ssh-config":
+        from gpuhop_tui.cli.ssh_config import run_ssh_config
+
+        return run_ssh_config(options)
+    if options.command == "import":
+        from gpuhop_tui.cli.import_hosts import run_import
+
+        return run_import(options)
     from gpuhop_tui.cli.dashboard import run_dashboard
 
     return run_dashboard(options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ _NO_ALIAS = re.compile(
 _WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
-def ssh_config_hosts(path: Path | None = None) -> list[str]:
-    """Concrete aliases of `Host` lines, Include followed, in order, each once; wildcards and
-    negations left out. Never raises: what cannot be read has no hosts."""
+def ssh_config_hosts(path: Path | None = None, without: Collection[Path] = ()) -> list[str]:
+    """Concrete aliases of `Host` lines, Include followed but for files in `without`, in order,
+    each once; wildcards and negations left out. Never raises: what cannot be read has no hosts."""
     path = path or home_folder() / ".ssh" / "config"
-    return list(dict.fromkeys(_hosts(path, path.parent, set())))
+    return list(dict.fromkeys(_hosts(path, path.parent, set(without))))
 
 
 def starter_config(hosts: Iterable[str]) -> dict[str, Any]:
@@ -37,16 +37,16 @@ def _hosts(path: Path, base: Path, seen: set[Path]) -> Iterator[str]:
     except (OSError, ValueError):
         return
     for line in text.split("\n"):
-        keyword, words = _split(line)
+        keyword, words = split_line(line)
         if keyword == "host":
             yield from (word for word in words if _is_alias(word))
         elif keyword == "include":
             for word in words:
-                for included in _included(word, base):
+                for included in included_files(word, base):
                     yield from _hosts(included, base, seen)
 
 
-def _split(line: str) -> tuple[str, list[str]]:
+def split_line(line: str) -> tuple[str, list[str]]:
     """`Keyword words`, `Keyword=words` or `Keyword = words`; quotes group, `#` ends the line."""
     match = re.match(r"\s*(\w+)(?:\s*=\s*|\s+)(.*)", line)
     if not match:
@@ -63,7 +63,7 @@ def _is_alias(word: str) -> bool:
     return bool(word) and not word.startswith(("!", "-")) and not _NO_ALIAS.search(word)
 
 
-def _included(pattern: str, base: Path) -> Iterator[Path]:
+def included_files(pattern: str, base: Path) -> Iterator[Path]:
     """Files of an Include, which is relative to ~/.ssh, in the order of ssh's glob(3)."""
     try:
         names = sorted(glob.glob(str(base / Path(pattern).expanduser())))  # noqa: PTH207

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import Any
 
 import tomli_w
 
+from gpuhop_tui.config.atomic import write_atomically
 from gpuhop_tui.config.errors import ConfigError, Finding
 from gpuhop_tui.config.load import parse_config, parse_toml, read_text
 
@@ -82,34 +80,10 @@ def _check(new: str, path: Path) -> None:
 
 
 def _write(target: Path, text: str, path: Path) -> None:
-    """Fills a private file beside the target and moves it there once it is safely on the disk."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        number, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mode 0600
+        write_atomically(target, text.encode())
     except OSError as error:
         raise _unwritable(path, error) from None
-    temporary = Path(name)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(number)
-        temporary.replace(target)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_directory(target.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """So that the new name survives a crash too; not every file system can."""
-    with contextlib.suppress(OSError):
-        number = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:

@@ -35,12 +35,13 @@ _NO_RELAY = "gpuhop: no relay program"
 
 
 def relay_command(host: str, port: int) -> str:
-    """A shell command that connects its standard input and output to `host`:`port`.
+    """A shell command, in one line, that connects its standard input and output to `host`:`port`.
 
     Takes the first of nc, socat, python3 and bash that the bastion has.
     """
     h, p = shlex.quote(host), str(port)
     socat_host = shlex.quote(f"TCP:[{host}]:{p}" if ":" in host else f"TCP:{host}:{p}")
+    python = shlex.quote(f"exec({_PYTHON_RELAY!r})")
     bash = "exec 3<>/dev/tcp/$0/$1 || exit 1; cat <&3 & cat >&3; wait"
     script = (
         # OpenBSD's nc, unlike others, says only with -v why it could not connect.
@@ -48,7 +49,7 @@ def relay_command(host: str, port: int) -> str:
         f"case $(nc -h 2>&1) in *OpenBSD*) v=-v;; esac; exec nc $v {h} {p}; "
         f"elif command -v socat >/dev/null 2>&1; then exec socat - {socat_host}; "
         f"elif command -v python3 >/dev/null 2>&1; "
-        f"then exec python3 -c {shlex.quote(_PYTHON_RELAY)} {h} {p}; "
+        f"then exec python3 -c {python} {h} {p}; "
         f"elif command -v bash >/dev/null 2>&1; "
         f"then exec bash -c {shlex.quote(bash)} {h} {p}; "
         f"else echo {shlex.quote(_NO_RELAY)} >&2; exit 127; fi"
