@@ -61,7 +61,7 @@ async def test_the_socket_of_a_killed_program_is_removed_at_the_next_start(
 ) -> None:
     program = (
         "import sys; from pathlib import Path;"
-        "from gpuhop_tui.containers.private_directory import PrivateDirectory;"
+        "from gpuhop_tui.ssh.private_directory import PrivateDirectory;"
         "print(PrivateDirectory(Path(sys.argv[1])).path, flush=True); sys.stdin.read()"
     )
     killed = await asyncio.create_subprocess_exec(
