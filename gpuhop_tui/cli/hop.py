@@ -6,17 +6,19 @@ import argparse
 import asyncio
 import contextlib
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuhop_tui.cli.failure import CommandError
 from gpuhop_tui.cli.prompts import Prompt, TerminalPrompter
 from gpuhop_tui.cli.text import clean
 from gpuhop_tui.sessions.hop import run_hop
-from gpuhop_tui.sessions.hop_memory import OpenHop, forget, open_hops
+from gpuhop_tui.sessions.hop_memory import forget, open_hops
 from gpuhop_tui.sessions.hop_target import (
     DEFAULT_SESSION,
     EXIT_NO_LINK,
@@ -24,6 +26,7 @@ from gpuhop_tui.sessions.hop_target import (
     HopResult,
     HopTarget,
 )
+from gpuhop_tui.sessions.in_container import DEFAULT_SOCKET
 from gpuhop_tui.ssh.prompts import HostKeyAnswer, HostKeyQuestion
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from asyncssh import SSHClientProcess, SSHReader
 
     from gpuhop_tui.config.hops import Route
+    from gpuhop_tui.ssh.link import Link
     from gpuhop_tui.ssh.network import Network
     from gpuhop_tui.ssh.terminal import Terminal
 
@@ -39,54 +43,85 @@ if TYPE_CHECKING:
 def run_hop_command(options: argparse.Namespace) -> int:
     """Run the command and return the exit status of what ran on the node; 255 without a link.
 
-    Raises `CommandError` where the config, the node's name or the command line is wrong.
+    Raises `CommandError` where the config, a name or the command line is wrong.
     """
     if options.demo:
         raise CommandError("the demo's nodes have no shells to hop into")
     command = " ".join(options.command_words) or None  # one line for the login shell, as ssh has it
+    node, _, container = (options.node or "").partition("/")
+    if options.node is not None and "/" in options.node and not container:
+        raise CommandError(f"{options.node!r} names no container: NODE/CONTAINER")
+    if not container and (options.user or options.directory):
+        raise CommandError("--user and --directory are for a container: NODE/CONTAINER")
+    wanted = Wanted(node, container, command, options.session, options.user, options.directory)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        if command is None or options.node is None:
+        if command is None or not node:
             raise CommandError("a hop needs a terminal; without one, give a command after --")
-        return asyncio.run(_piped(options, command))
+        return asyncio.run(_piped(options, wanted))
     try:
-        node, target, remembered = _chosen(options, command)
-        return asyncio.run(_hop(options, node, target, remembered))
+        return asyncio.run(_hop(options, wanted) if node else _hop_back(options))
     except ValueError as error:
         raise CommandError(str(error)) from None
 
 
-def _chosen(
-    options: argparse.Namespace, command: str | None
-) -> tuple[str, HopTarget, OpenHop | None]:
-    """Node and session: as named, or, where no node is named, what was open before."""
-    if options.node is not None:
-        if command is not None:
-            return options.node, HopTarget.running(command, options.session), None
-        return options.node, HopTarget.shell(options.session or DEFAULT_SESSION), None
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line names."""
+
+    node: str
+    container: str = ""
+    command: str | None = None
+    session: str | None = None
+    user: str | None = None
+    directory: str | None = None
+
+    async def target(self, way: Way, link: Link) -> HopTarget:
+        """Raises CommandError where there is no such container, ValueError for a bad session."""
+        if not self.container:
+            if self.command is not None:
+                return HopTarget.running(self.command, self.session)
+            return HopTarget.shell(self.session or DEFAULT_SESSION)
+        HopTarget.shell(self.session or DEFAULT_SESSION)  # before anything is asked
+        from gpuhop_tui.cli.hop_container import place_of
+
+        place = await place_of(link, way.docker_socket, self)
+        return HopTarget.in_container(place, session=self.session, command=self.command)
+
+
+async def _hop(options: argparse.Namespace, wanted: Wanted) -> int:
+    prompter = HopPrompter()
+    async with _way(options, wanted.node, prompter) as way:
+        if not wanted.container:
+            target = await wanted.target(way, way.network.link(way.route))
+            return _told(await _run(way, target, prompter), wanted.node, target)
+        async with way.link() as link:  # also the hop's, which needs no login of its own then
+            target = await wanted.target(way, link)
+            return _told(await _run(way, target, prompter), wanted.node, target)
+
+
+async def _hop_back(options: argparse.Namespace) -> int:
+    """Into what was open when its program was killed."""
     before = open_hops()
     if not before:
         raise CommandError("no hop was left open: name a node")
-    hop = before[0]
-    return hop.node, hop.way_back, hop
-
-
-async def _hop(
-    options: argparse.Namespace, node: str, target: HopTarget, remembered: OpenHop | None
-) -> int:
+    hop, target = before[0], before[0].way_back
     prompter = HopPrompter()
-    async with _way(options, node, prompter) as (network, route):
-        if remembered is not None:
-            print(f"back to {target.session} on {node}", file=sys.stderr)
-        result = await run_hop(
-            network,
-            route,
-            target,
-            is_asking=lambda: prompter.asking,
-            on_terminal=prompter.use,
-        )
-    if remembered is not None and result.end is not HopEnd.SIGNALLED:
-        forget(remembered)
-    return _told(result, node, target)
+    async with _way(options, hop.node, prompter) as way:
+        print(f"back to {clean(target.title)} on {hop.node}", file=sys.stderr)
+        result = await _run(way, target, prompter)
+    if result.end is not HopEnd.SIGNALLED:
+        forget(hop)
+    return _told(result, hop.node, target)
+
+
+async def _run(way: Way, target: HopTarget, prompter: HopPrompter) -> HopResult:
+    return await run_hop(
+        way.network,
+        way.route,
+        target,
+        is_asking=lambda: prompter.asking,
+        on_terminal=prompter.use,
+    )
 
 
 def _told(result: HopResult, node: str, target: HopTarget) -> int:
@@ -99,24 +134,38 @@ def _told(result: HopResult, node: str, target: HopTarget) -> int:
         print(f"gpuhop-tui: {clean(str(problem))}", file=sys.stderr)
         print(f"  {clean(problem.advice)}", file=sys.stderr)
     elif result.end in (HopEnd.DETACHED, HopEnd.DISCONNECTED):
-        back = f"gpuhop-tui hop {node}"
-        if target.session != DEFAULT_SESSION:
-            back += f" --session {target.session}"
+        back = _command_for(node, target)
         print(f"gpuhop-tui: {clean(result.message)}; back: {back}", file=sys.stderr)
     elif result.end is not HopEnd.ENDED or (target.run and result.exit_status):
         print(f"gpuhop-tui: {clean(result.message)}", file=sys.stderr)
     return result.exit_status
 
 
-async def _piped(options: argparse.Namespace, command: str) -> int:
+def _command_for(node: str, target: HopTarget) -> str:
+    """The command line that leads there again."""
+    place = target.container
+    words = ["gpuhop-tui", "hop", f"{node}/{place.name}" if place else node]
+    if place is not None and place.user:
+        words += ["--user", place.user]
+    if target.session != (place.session if place else DEFAULT_SESSION):
+        words += ["--session", target.session]
+    return shlex.join(words)
+
+
+async def _piped(options: argparse.Namespace, wanted: Wanted) -> int:
     """Without a terminal: the command's own streams, nothing persistent, as `ssh NODE CMD`."""
     from gpuhop_tui.problem import ProblemError
+    from gpuhop_tui.sessions.in_container import piped_line
     from gpuhop_tui.ssh.terminal_session import SessionEnd
 
-    async with _way(options, options.node, HopPrompter()) as (network, route):
-        lend = route.target.forward_agent
-        link = network.link(route, lend_agent=lend)
+    assert wanted.command is not None
+    async with _way(options, wanted.node, HopPrompter()) as way, way.link() as link:
         await link.wait_until(lambda link: link.is_up or link.status.problem is not None)
+        command = wanted.command
+        if wanted.container:
+            target = await wanted.target(way, link)
+            assert target.container is not None
+            command = piped_line(target.container, command)
         try:
             async with link.process(command) as process:
                 await _pump(process)
@@ -127,7 +176,7 @@ async def _piped(options: argparse.Namespace, command: str) -> int:
                 raise error.__cause__ from None
             raise CommandError([str(error), error.problem.advice], EXIT_NO_LINK) from None
     if end.lost:
-        raise CommandError(f"the link to {options.node} was lost", EXIT_NO_LINK)
+        raise CommandError(f"the link to {wanted.node} was lost", EXIT_NO_LINK)
     return end.exit_status
 
 
@@ -163,19 +212,34 @@ def _write_all(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The network of the config, and the route to a node or bastion."""
+
+    network: Network
+    route: Route
+    docker_socket: str
+
+    @asynccontextmanager
+    async def link(self) -> AsyncIterator[Link]:
+        """The link that shells there go over."""
+        if self.route.target.forward_agent:
+            async with self.network.lending(self.route) as link:
+                yield link
+        else:
+            yield self.network.link(self.route)
+
+
 @asynccontextmanager
-async def _way(
-    options: argparse.Namespace, node: str, prompter: HopPrompter
-) -> AsyncIterator[tuple[Network, Route]]:
-    """The network of the config, and the route to a node or bastion. All is closed at the end."""
+async def _way(options: argparse.Namespace, node: str, prompter: HopPrompter) -> AsyncIterator[Way]:
+    """The way to a node or bastion of the config. All is closed at the end."""
     from gpuhop_tui.cli import open as opening
     from gpuhop_tui.config.hops import Route
+    from gpuhop_tui.config.plan import PlannedNode
     from gpuhop_tui.config.resolve import plan_fleet
     from gpuhop_tui.ssh.agent import Agent
     from gpuhop_tui.ssh.network import Network
 
-    if "/" in node:
-        raise CommandError(f"{node!r} names a container: a hop leads to nodes only for now")
     path = opening.find(options.config)
     if not path.exists() and not opening.is_named(options.config):
         raise CommandError(opening.no_config_lines(path))
@@ -185,6 +249,7 @@ async def _way(
     planned = bastion or opening.choose_nodes(plan, [node]).nodes[0]
     if not isinstance(planned.route, Route):
         raise CommandError([str(planned.route), planned.route.advice], EXIT_NO_LINK)
+    docker_socket = planned.docker_socket if isinstance(planned, PlannedNode) else DEFAULT_SOCKET
     socket = config.agent.socket
     network = Network(
         prompter=prompter,
@@ -192,7 +257,7 @@ async def _way(
         key_lifetime_seconds=config.agent.key_lifetime,
     )
     try:
-        yield network, planned.route
+        yield Way(network, planned.route, docker_socket)
     finally:
         await network.close()
 

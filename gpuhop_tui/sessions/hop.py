@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 
 from gpuhop_tui.config.hops import Route
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
-from gpuhop_tui.sessions import hop_memory, menu
+from gpuhop_tui.sessions import container_problems, hop_memory, menu
 from gpuhop_tui.sessions.agent_socket import stable_agent_socket
 from gpuhop_tui.sessions.hop_desk import Desk
 from gpuhop_tui.sessions.hop_script import (
@@ -106,10 +106,11 @@ class _Hop:
         self.network, self.link, self.target = network, link, target
         self.terminal, self.lend = terminal, lend
         self.is_asking, self.on_terminal = is_asking, on_terminal
-        self.desk = Desk(network, link, target.session, terminal, is_asking)
+        self.desk = Desk(network, link, target.title, terminal, is_asking)
         self.last_words = b""
         self._header = Header()  # of the session that is attached; empty until it has come
         self._last = Header()  # of the last session that was there
+        self._since = ""  # when the container was started that the hop leads into
         self._attached_at = 0.0
 
     @property
@@ -180,6 +181,8 @@ class _Hop:
         _log.info("%s: the session ended: %s, %s", self.node, end, self._header)
         if end.lost:
             self.desk.lose()
+        elif self._header.mode == "refused":
+            self._refused()
         elif self._header.mode == "gone":
             await self._gone()
         else:
@@ -237,7 +240,8 @@ class _Hop:
     def _began(self, shell: RemoteTerminal, header: Header) -> None:
         """The header has come: from here on the session's own output follows."""
         self._header = header
-        if header.mode == "gone":
+        self._since = header.since or self._since
+        if header.mode in ("gone", "refused"):
             return
         if header.mode == "tmux":
             shell.write(GO)
@@ -275,16 +279,21 @@ class _Hop:
         if finish.alive:
             if end.signal or (end.status or 0) > 128:
                 return self.desk.lose()  # the client was killed, the session was not
-            name = self.target.session
+            name = self.target.title
             return self._leave(
                 HopEnd.DETACHED, f"detached from {name} on {self.node}; it runs on", 0
             )
         return self._leave_ended(finish)
 
     def _leave_ended(self, finish: Finish) -> None:
-        name, node = self.target.session, self.node
+        node = self.node
         if self.target.run is None:
-            return self._leave(HopEnd.ENDED, f"session {name} on {node} has ended", 0)
+            if problem := self._end_of_container(finish):
+                return self.desk.leave(_failed(problem))
+            what = f"session {self.target.session}"
+            if self.target.container is not None:
+                what = f"the shell in {self.target.title}"
+            return self._leave(HopEnd.ENDED, f"{what} on {node} has ended", 0)
         if finish.status is None:
             return self._leave(
                 HopEnd.ENDED, f"the command on {node} ended without an exit status", EXIT_NO_LINK
@@ -311,19 +320,37 @@ class _Hop:
         if last.mode != "tmux":
             why = self._header.why
             text = f"there is no session {self.target.session} on {self.node}"
+            if self.target.container is not None:
+                text += f" of {self.target.title}"
             return self._leave(HopEnd.FAILED, f"{text}{f' ({why})' if why else ''}", EXIT_NO_LINK)
         if last.boot and self._header.boot and last.boot != self._header.boot:
             reason = "the node was rebooted"
         else:
             reason = "it ended while the link was away"
+            if finish is not None and (problem := self._end_of_container(finish)):
+                return self.desk.leave(_failed(problem))
         if not self.target.create or self.target.run or not await self._ask_for_new(reason):
-            text = f"session {self.target.session} on {self.node} is gone: {reason}"
+            name = self.target.session
+            text = f"session {name} on {self.node} is gone: {reason}"
             return self._leave(HopEnd.ENDED, text, EXIT_NO_LINK if self.target.run else 0)
         self._last = Header()  # as for the first time
         return None
 
+    def _refused(self) -> None:
+        """The container is not there, or not to be entered."""
+        place = self.target.container
+        assert place is not None
+        self.desk.leave(_failed(container_problems.refused(self.node, place, self._header)))
+
+    def _end_of_container(self, finish: Finish) -> Problem | None:
+        """Whether it was the container that ended, and not a shell in it."""
+        place = self.target.container
+        if place is None:
+            return None
+        return container_problems.ended(self.node, place, finish, self._since)
+
     async def _ask_for_new(self, reason: str) -> bool:
-        session = self.target.session if self._last.mode == "tmux" else "the shell"
+        session = self.target.title if self._last.mode == "tmux" else "the shell"
         return await self.desk.ask(lambda: menu.gone_question(self.node, session, reason))
 
     def _leave(self, end: HopEnd, message: str, status: int = 0) -> None:

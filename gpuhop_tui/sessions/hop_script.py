@@ -12,6 +12,7 @@ import shlex
 from dataclasses import dataclass
 
 from gpuhop_tui.sessions.hop_target import HopTarget
+from gpuhop_tui.sessions.in_container import CHECK, FIND_ENGINE, InContainer, enter_line, one_line
 
 HISTORY_LINES = 20000  # scrollback of sessions that we make, if the user's tmux.conf asks for less
 HEADER_START = b"\x1b]7337;gpuhop;"
@@ -47,7 +48,7 @@ boot() { read -r B </proc/sys/kernel/random/boot_id; } 2>/dev/null; B=; boot;
 # is typed from then on is tmux's, and neither echoed nor understood by the tty.
 _ATTACH = """
 S=$1; N=$2; create=$3; old=$4; lend=$5; W=$6; H=$7; dir=$8; rgb=$9; start=${10}; cmd=${11};
-run=${12}; limit=${13};
+run=${12}; limit=${13}; K=${14}; C=${15}; user=${16}; at=${17};
 asked=$TERM; known() { infocmp "$1" || tput -T "$1" cols; } >/dev/null 2>&1;
 if { command -v infocmp || command -v tput; } >/dev/null 2>&1; then
  for TERM in "$asked" xterm-256color xterm vt100; do if known "$TERM"; then break; fi; done; fi;
@@ -55,19 +56,24 @@ export TERM;
 agent=none; if [ "$lend" = 1 ]; then agent=refused; if [ -S "$SSH_AUTH_SOCK" ]; then agent=lent;
  if [ -n "$D" ] && point "$SSH_AUTH_SOCK"; then SSH_AUTH_SOCK=$D/agent.sock;
  export SSH_AUTH_SOCK; fi; fi; fi;
-id=; made=; new=0; why=;
+id=; made=; new=0; why=; state=; since=;
 say() { printf "\\033]7337;gpuhop;%s\\007" "mode=$1;id=$id;created=$made;pid=$$;new=$new;boot=$B;\
-term=$TERM;asked=$asked;agent=$agent;why=$why"; };
+term=$TERM;asked=$asked;agent=$agent;state=$state;since=$since;why=$why"; };
 plain() { if [ "$create" = 0 ]; then say gone; exit 0; fi; say plain; cd "$dir" 2>/dev/null;
  if [ -n "$cmd" ]; then exec "${SHELL:-/bin/sh}" -c "$cmd"; fi; exec "${SHELL:-/bin/sh}" -l; };
-if command -v tmux >/dev/null 2>&1; then :; else why="there is no tmux"; plain; fi;
+refuse() { say refused; exit 0; };
 set -- $(look);
+if [ -n "$C" ]; then check "$1"; fi;
+if command -v tmux >/dev/null 2>&1; then :; else why="there is no tmux"; plain; fi;
+more=; if [ -n "$C" ] && [ -z "$run" ]; then more=$cmd; fi;
 if [ -z "$1" ] && [ "$create" = 1 ]; then
- if [ -n "$start" ]; then (umask 077; mkdir -p "$D/run/$run"); start="$start '$D/run/$run'"; fi;
+ if [ -n "$run" ]; then (umask 077; mkdir -p "$D/run/$run"); start="$start '$D/run/$run'"; fi;
  if grep -qs history-limit "$HOME/.tmux.conf" "$HOME/.config/tmux/tmux.conf" /etc/tmux.conf;
  then set --; else set -- set-option -g history-limit "$limit" ";"; fi;
  why=$(cd "$dir" 2>/dev/null; T start-server ";" "$@" new-session -d -s "$N" -x "$W" -y "$H"
- ${start:+"$start"} ";" set-option -q -t "$N" status off 2>&1 | tr -d "[:cntrl:];" |
+ ${start:+"$start"} ";" set-option -q -t "$N" status off
+ ${C:+";" set-option -t "$N" @gpuhop_container "$C"}
+ ${more:+";" set-option -t "$N" default-command "$more"} 2>&1 | tr -d "[:cntrl:];" |
  cut -c 1-200); set -- $(look); new=1; fi;
 if [ -z "$1" ]; then if [ "$new" = 1 ] && [ -z "$why" ]; then say gone; exit 0; fi; plain; fi;
 id=$1; made=$2;
@@ -89,9 +95,12 @@ echo "$s" >"$2/status.new" && mv "$2/status.new" "$2/status"
 """
 
 _FINISH = """
-S=$1; N=$2; was=$3; run=$4; alive=0; if [ "$(look)" = "$was" ]; then alive=1; fi; status=;
+S=$1; N=$2; was=$3; run=$4; K=$5; C=$6; state=; since=; status=;
+alive=0; if [ "$(look)" = "$was" ]; then alive=1; fi;
 if [ $alive = 0 ] && [ -n "$run" ]; then R=$D/run/$run; read -r status <"$R/status"; fi 2>/dev/null;
-printf "gpuhop alive=%s;status=%s;boot=%s\\n" "$alive" "$status" "$B";
+if [ $alive = 0 ] && [ -n "$C" ]; then look_in; fi;
+printf "gpuhop alive=%s;status=%s;boot=%s;state=%s;since=%s\\n"
+ "$alive" "$status" "$B" "$state" "$since";
 if [ -n "$status" ]; then cat "$R/output"; rm -r "$R"; fi 2>/dev/null
 """
 
@@ -110,12 +119,16 @@ def attach_command(
     `size` is columns and rows. `old_client` is the pid of the client we had before, which is ended
     so that it holds nobody to its size.
     """
-    start = ""
+    place = target.container
+    command = target.command or ""
+    if place is not None:
+        command = enter_line(place, target.command)
+    start = "" if place is None else command
     if target.command is not None:
-        start = f"exec sh -c {shlex.quote(_one_line(_RUN))} gpuhop {shlex.quote(target.command)}"
+        start = f"exec sh -c {shlex.quote(one_line(_RUN))} gpuhop {shlex.quote(command)}"
     columns, rows = size
     return _shell(
-        PRIVATE_DIRECTORY + POINT_AGENT + _TMUX + _ATTACH,
+        PRIVATE_DIRECTORY + POINT_AGENT + _TMUX + (FIND_ENGINE + CHECK if place else "") + _ATTACH,
         target.socket or "",
         target.session,
         "1" if create and target.create else "0",
@@ -126,9 +139,10 @@ def attach_command(
         target.directory or "",
         "1" if true_colour else "0",
         start,
-        target.command or "",
+        command,
         target.run or "",
         str(HISTORY_LINES),
+        *_words(place),
     )
 
 
@@ -136,28 +150,32 @@ def finish_command(target: HopTarget, header: Header) -> str:
     """Says what is left of the session after its client has ended; see `Finish`."""
     was = f"{header.session_id} {header.created}"
     return _shell(
-        PRIVATE_DIRECTORY + _TMUX + _FINISH,
+        PRIVATE_DIRECTORY + _TMUX + (FIND_ENGINE if target.container else "") + _FINISH,
         target.socket or "",
         target.session,
         was,
         target.run or "",
+        *_words(target.container)[:2],
     )
 
 
+def _words(place: InContainer | None) -> list[str]:
+    """Socket, id, user, directory."""
+    if place is None:
+        return ["", "", "", ""]
+    return [place.socket, place.id, place.user, place.directory]
+
+
 def _shell(script: str, *arguments: str) -> str:
-    words = ["sh", "-c", _one_line(script), "gpuhop", *arguments]
+    words = ["sh", "-c", one_line(script), "gpuhop", *arguments]
     return f"exec {shlex.join(words)}"
-
-
-def _one_line(script: str) -> str:
-    return " ".join(script.split("\n")).strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What the attach command found on the node."""
 
-    mode: str = ""  # tmux | plain | gone
+    mode: str = ""  # tmux | plain | gone | refused
     session_id: str = ""  # tmux's own, such as "$3"
     created: str = ""  # seconds since the epoch, the node's clock
     client_pid: str = ""
@@ -166,7 +184,11 @@ class Header:
     term: str = ""  # the TERM in use
     term_asked: str = ""
     agent: str = "none"  # none | lent | refused
-    why: str = ""  # what tmux said when it could not make the session
+    why: str = ""  # what tmux said when it could not make the session, or the engine
+    # Of a container: what became of it (`in_container.FIND_ENGINE`; other: the session is not of
+    # it; no-shell: no program runs in it, for `why`), and when it was started.
+    state: str = ""
+    since: str = ""
 
 
 class HeaderReader:
@@ -223,6 +245,8 @@ def _parse_header(data: bytes) -> Header:
         term_asked=found.get("asked", ""),
         agent=found.get("agent", "none"),
         why=found.get("why", ""),
+        state=found.get("state", ""),
+        since=found.get("since", ""),
     )
 
 
@@ -234,6 +258,8 @@ class Finish:
     status: int | None  # of the command, where it was one and has ended
     boot: str
     output: bytes  # all that the command wrote, as tmux held it
+    state: str = ""  # of the container, as in `Header`, where the session is not there any more
+    since: str = ""
 
 
 def parse_finish(data: bytes) -> Finish | None:
@@ -248,4 +274,6 @@ def parse_finish(data: bytes) -> Finish | None:
         status=int(status) if status.isdigit() else None,
         boot=facts.get("boot", ""),
         output=data[found.end() + 1 :],
+        state=facts.get("state", ""),
+        since=facts.get("since", ""),
     )

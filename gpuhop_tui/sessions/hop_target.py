@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from gpuhop_tui.problem import Problem
+from gpuhop_tui.sessions.in_container import InContainer
 
 DEFAULT_SESSION = "gpuhop"
 EXIT_NO_LINK = 255  # what ssh(1) exits with for an error of its own
@@ -23,6 +24,8 @@ class HopTarget:
     whatever server listens at that path (`tmux -S PATH`). `command` is a line for the login shell
     that the session is to run; without it the session is a shell. `run` names one such run, so
     that its exit status is found again.
+
+    With `container` the session, still the node's, keeps a shell or a command in that container.
     """
 
     session: str = DEFAULT_SESSION
@@ -31,6 +34,7 @@ class HopTarget:
     command: str | None = None
     directory: str | None = None
     run: str | None = None
+    container: InContainer | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for a name that tmux would change or take for something else."""
@@ -56,13 +60,31 @@ class HopTarget:
         run = secrets.token_hex(4)
         return cls(session or f"run-{run}", command=command, run=run)
 
+    @classmethod
+    def in_container(
+        cls, container: InContainer, *, session: str | None = None, command: str | None = None
+    ) -> HopTarget:
+        """The persistent shell of a container, or a command in it."""
+        target = cls.shell() if command is None else cls.running(command, session)
+        name = session or (container.session if command is None else target.session)
+        return replace(target, session=name, container=container)
+
+    @property
+    def title(self) -> str:
+        """What a person knows it by."""
+        return self.session if self.container is None else f"container {self.container.name}"
+
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        place = self.container
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {**values, "container": None if place is None else place.to_json()}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> HopTarget:
         """Raises TypeError or ValueError where it is not what `to_json` gave."""
-        return cls(**value)
+        place = value.get("container")
+        container = None if place is None else InContainer(**place)
+        return cls(**{**value, "container": container})
 
 
 class HopEnd(StrEnum):

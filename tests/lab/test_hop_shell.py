@@ -158,7 +158,7 @@ def test_without_a_terminal_it_ends_as_the_command_or_its_reader_does(world: Wor
     ("arguments", "status", "says"),
     [
         (["gpu-1"], 2, "did you mean 'gpu-01'?"),
-        (["gpu-01/train"], 2, "names a container"),
+        (["gpu-01/"], 2, "names no container"),
         (["gpu-01", "--session", "a.b"], 2, "cannot name a session"),
         ([], 2, "no hop was left open"),
     ],

@@ -9,11 +9,11 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-PROGRAMS = ("busybox", "bash", "sshd", "ssh-keygen", "tmux", "git")
+PROGRAMS = ("busybox", "bash", "sshd", "ssh-keygen", "ssh-add", "tmux", "git")
 _APPLETS = """
     sh ls cat sleep echo id ps top dd nc env mkdir chmod chown rm cp mv grep sed head tail cut tr
     date stat touch test true false kill mktemp printf pwd rmdir sync uname wc hostname find od
-    sha256sum readlink ln sort
+    sha256sum readlink ln sort stty tty clear
 """
 _USERS = "root:x:0:0:root:/root:/bin/bash\nsshd:x:100:100::/run/sshd:/bin/false\n"
 _FILES = {

@@ -12,6 +12,7 @@ import pytest
 
 from gpuhop_tui.sessions.hop_memory import forget, open_hops, remember
 from gpuhop_tui.sessions.hop_target import HopTarget
+from gpuhop_tui.sessions.in_container import InContainer
 
 SHELL = HopTarget.shell()
 
@@ -60,6 +61,15 @@ def test_going_back_to_it_is_no_second_hop(tmp_path: Path) -> None:
     remember("gpu-01", SHELL, path)
     assert open_hops(path) == []
     assert len(json.loads(path.read_text())) == 1
+
+
+def test_a_container_is_remembered_by_its_id(tmp_path: Path) -> None:
+    place = InContainer("3f9a" * 16, "train", "/run/docker.sock", "mira", "/mnt")
+    hop = remember("gpu-01", HopTarget.in_container(place), tmp_path / "hops.json")
+    entry = json.loads((tmp_path / "hops.json").read_text())[0]
+    assert HopTarget.from_json(entry["target"]) == hop.target
+    del entry["target"]["container"]  # as it was written before there were hops into containers
+    assert HopTarget.from_json(entry["target"]).container is None
 
 
 def test_a_pid_that_is_used_again_is_not_taken_for_the_program(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from gpuhop_tui.sessions.hop_script import (
     parse_finish,
 )
 from gpuhop_tui.sessions.hop_target import HopTarget
+from gpuhop_tui.sessions.in_container import FIND_ENGINE, InContainer, enter_line, piped_line
 
 HEADER = (
     b"\x1b]7337;gpuhop;mode=tmux;id=$3;created=17;pid=9;new=1;boot=b;"
@@ -52,12 +54,22 @@ def test_what_is_left_of_a_session() -> None:
     assert parse_finish(b"motd only") is None
 
 
+PLACE = InContainer("3f9a1c2b" * 8, "train.x", "/run/docker.sock", "mira", "/mnt/a b")
+IN_CONTAINER = HopTarget.in_container(PLACE)
+RUN_IN_CONTAINER = HopTarget.in_container(PLACE, command="echo 'a b' \"$HOME\"")
 RUNNING = HopTarget.running("echo 'a b' \"$HOME\"")
 COMMANDS = [
     pytest.param(attach_command(HopTarget.shell(), (80, 24), create=True, lend=True), id="attach"),
     pytest.param(attach_command(RUNNING, (80, 24), create=True, lend=False), id="run"),
     pytest.param(finish_command(HopTarget.shell(), Header()), id="finish"),
     pytest.param(keeper_command(), id="keeper"),
+    pytest.param(attach_command(IN_CONTAINER, (80, 24), create=True, lend=True), id="container"),
+    pytest.param(
+        attach_command(RUN_IN_CONTAINER, (80, 24), create=True, lend=False), id="run in container"
+    ),
+    pytest.param(finish_command(IN_CONTAINER, Header()), id="finish in container"),
+    pytest.param(enter_line(PLACE), id="enter"),
+    pytest.param(piped_line(PLACE, "cat"), id="piped"),
 ]
 
 
@@ -86,3 +98,46 @@ def test_it_is_sound_posix_shell(shell: str, command: str) -> None:
     )
     done = subprocess.run([*argv, "-n", "-c", words.stdout], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_container_s_session_is_named_for_it_and_its_id() -> None:
+    assert IN_CONTAINER.session == "train_x-3f9a1c2b-mira"
+    assert IN_CONTAINER.title == "container train.x"
+    assert HopTarget.in_container(replace(PLACE, user="")).session == "train_x-3f9a1c2b"
+    assert HopTarget.in_container(PLACE, session="own").session == "own"
+    assert RUN_IN_CONTAINER.session.startswith("run-")
+
+
+# tmux takes a message of 16 kB at most (imsg.h, MAX_IMSGSIZE), and has the line twice in it.
+def test_a_session_s_command_is_short_enough_for_tmux() -> None:
+    assert 2 * len(enter_line(PLACE)) < 12000
+
+
+ENGINE = """
+docker() {
+ case "$* " in
+ *"inspect"*exited-*) echo "exited 2026-01-01T00:00:00.5Z";;
+ *"inspect"*run-*) echo "running 2026-01-01T00:00:00.5Z";;
+ *"inspect"*gone-*) echo "Error response from daemon: No such container: gone-" >&2; return 1;;
+ *"inspect"*denied-*) echo "permission denied while trying to connect" >&2; return 1;;
+ *"inspect"*) echo "Cannot connect; is the\tdaemon running?" >&2; return 1;;
+ esac; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("identity", "says"),
+    [
+        ("run-", "running 2026-01-01T00:00:00.5Z "),
+        ("exited-", "exited 2026-01-01T00:00:00.5Z "),
+        ("gone-", "missing  Error response from daemon: No such container: gone-"),
+        ("denied-", "denied  permission denied while trying to connect"),
+        ("other-", "silent  Cannot connect is the daemon running?"),
+    ],
+)
+def test_what_became_of_a_container(identity: str, says: str) -> None:
+    script = ENGINE + FIND_ENGINE + f"K=/s; C={identity}; look_in;"
+    script = script.replace('q="timeout 8"', "q=")  # which would run a program, not our function
+    script += 'echo "$state $since $fault"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip() == says.rstrip()

@@ -1,0 +1,163 @@
+"""`gpuhop-tui hop NODE/CONTAINER`: a shell in a real container that outlives the link, by docker's
+own exec inside a tmux session of the node."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.lab.docker.dockerd import BASE, Dockerd
+from tests.lab.docker.fixtures import DockerWorld
+from tests.lab.hop_driving import (
+    HopTerminal,
+    assert_nothing_lost,
+    hop,
+    is_counting,
+    numbers,
+    tmux,
+)
+
+COUNTER = "i=0; while sleep 0.1; do i=$((i+1)); echo line $i; done"
+
+
+def start(dockerd: Dockerd, name: str, *options: str) -> str:
+    """A container that stays; returns its id."""
+    words = ("--init", "--hostname", f"in-{name}", "--name", name, *options)
+    return dockerd.docker("run", "-d", *words, BASE, "sleep", "1000")
+
+
+def sessions(world: DockerWorld) -> list[str]:
+    said = tmux(world.world["gpu-01"], "list-sessions", "-F", "#{session_name}", check=False)
+    return said.split()
+
+
+@pytest.fixture
+def box(docker_world: DockerWorld) -> str:
+    return start(docker_world.dockerd, "box")
+
+
+def piped(world: DockerWorld, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    return world.world.laptop.run(["gpuhop-tui", "hop", *words], input=text, check=False)
+
+
+def at_prompt(terminal: HopTerminal) -> None:
+    """Its shell is there: the lab's image has no name in the prompt."""
+    terminal.until("bash-")
+
+
+def leave(terminal: HopTerminal) -> None:
+    terminal.menu("d")
+    assert terminal.wait() == 0
+
+
+def test_a_shell_in_it_outlives_the_link(docker_world: DockerWorld, box: str) -> None:
+    world = docker_world.world
+    with hop(world, "gpu-01/box", size=(90, 25)) as terminal:
+        at_prompt(terminal)
+        assert sessions(docker_world) == [f"box-{box[:8]}"]
+        terminal.press("echo $USER-$TERM; hostname; stty size\r")
+        for text in ("root-tmux-256color", "in-box", "25 90"):
+            terminal.until(text)
+        terminal.resize(70, 20)
+        terminal.press("until [ '20 70' = \"$(stty size)\" ]; do sleep 0.1; done; echo res''ized\r")
+        terminal.until("resized")
+        terminal.press(f"clear; {COUNTER}\r")
+        terminal.until("line 8")
+        world.laptop.cut()
+        terminal.until("gpu-01 lost")
+        last = max(numbers(terminal.lines))
+        world.laptop.heal()
+        terminal.until_true(lambda: max(numbers(terminal.lines), default=0) > last, "new lines")
+        leave(terminal)
+        terminal.until_true(
+            lambda: "back: gpuhop-tui hop gpu-01/box" in "".join(terminal.lines), "the way back"
+        )
+    with hop(world, f"gpu-01/{box[:6]}", size=(70, 20)) as terminal:
+        terminal.until_true(lambda: is_counting(terminal), "the counter")
+        assert_nothing_lost(terminal, world["gpu-01"], f"box-{box[:8]}")
+        terminal.press("exit\r")
+        assert terminal.wait() == 0
+    assert sessions(docker_world) == []
+
+
+def test_user_directory_and_a_command_s_status(docker_world: DockerWorld, box: str) -> None:
+    dockerd = docker_world.dockerd
+    dockerd.docker("exec", "box", "sh", "-c",
+                   "echo mira:x:1234:1234::/tmp:/bin/sh >>/etc/passwd; mkdir /data")  # fmt: skip
+    options = ("--user", "mira", "--directory", "/data", "gpu-01/box")
+    done = piped(
+        docker_world, *options, "--", "cat; id -un; pwd; echo err >&2; exit 3", text="in\n" * 999
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        3,
+        "in\n" * 999 + "mira\n/data\n",
+        "err\n",
+    )
+    with hop(docker_world.world, *options, "--", "id -un; pwd; seq 500; exit 7") as terminal:
+        assert terminal.wait() == 7
+        terminal.until("exited with 7")
+        assert b"mira" in terminal.raw
+    with hop(docker_world.world, *options) as terminal:
+        at_prompt(terminal)
+        assert sessions(docker_world) == [f"box-{box[:8]}-mira"]
+        terminal.press("exit\r")
+        assert terminal.wait() == 0
+    for wrong, says in (
+        (("--user", "nobody-here", "gpu-01/box"), "unable to find user nobody-here"),
+        (("--directory", "/nowhere", "gpu-01/box"), "/nowhere"),
+    ):
+        with hop(docker_world.world, *wrong, size=(200, 20)) as terminal:
+            assert terminal.wait() == 255
+            terminal.until("no shell starts in the container box on gpu-01")
+            terminal.until(says)
+    assert sessions(docker_world) == []
+
+
+def test_what_is_not_there_or_does_not_run_is_said(docker_world: DockerWorld, box: str) -> None:
+    done = piped(docker_world, "gpu-01/bix", "--", "true")
+    assert done.returncode == 2
+    assert "no container on gpu-01 is named 'bix'" in done.stderr
+    assert "Did you mean 'box'?" in done.stderr
+    done = piped(docker_world, "gpu-02/box", "--", "true")
+    assert done.returncode == 255
+    assert "there is no socket" in done.stderr or "there is no Docker" in done.stderr
+    docker_world.dockerd.docker("stop", "-t", "0", "box")
+    with hop(docker_world.world, "gpu-01/box") as terminal:
+        assert terminal.wait() == 255
+        terminal.until("the container box on gpu-01 has stopped")
+        terminal.until("docker start box")
+
+
+def test_a_container_that_ends_or_restarts_under_a_shell(
+    docker_world: DockerWorld, box: str
+) -> None:
+    dockerd = docker_world.dockerd
+    with hop(docker_world.world, "gpu-01/box") as terminal:
+        at_prompt(terminal)
+        dockerd.docker("restart", "-t", "0", "box")
+        assert terminal.wait() == 255
+        terminal.until("the container box on gpu-01 was restarted")
+    with hop(docker_world.world, "gpu-01/box") as terminal:
+        at_prompt(terminal)
+        dockerd.docker("rm", "-f", "box")
+        assert terminal.wait() == 255
+        terminal.until("there is no container box")
+    assert sessions(docker_world) == []
+
+
+def test_the_way_back_after_a_kill_is_into_the_container(
+    docker_world: DockerWorld, box: str
+) -> None:
+    world = docker_world.world
+    with hop(world, "gpu-01/box") as terminal:
+        at_prompt(terminal)
+        terminal.press("echo still-$((40 + 2))\r")
+        terminal.until("still-42")
+        terminal.process.kill()
+        terminal.wait()
+    with hop(world) as terminal:
+        terminal.until("still-42")
+        terminal.press("hostname; exit\r")
+        assert terminal.wait() == 0
+        terminal.until("back to container box on gpu-01")
