@@ -5,8 +5,8 @@ from __future__ import annotations
 from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
 from gpuhop_tui.sessions.tail_view import TailState, TailView
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit_line, spread, width_of
+from gpuhop_tui.tui.render.pager import LinePager
 from gpuhop_tui.tui.render.tail import stale_words
-from gpuhop_tui.tui.render.tail_pager import Pager
 
 _STATES: dict[TailState, Span] = {
     TailState.STARTING: Span("starting…", Tone.DIM),
@@ -50,7 +50,7 @@ def _state(view: TailView, stale_seconds: float) -> Span:
     return _STATES[view.state]
 
 
-def tail_foot(pager: Pager, view: TailView, width: int) -> Line:
+def tail_foot(pager: LinePager[Line], view: TailView, width: int) -> Line:
     """`held at 812 of 5000 · 3 of 17 “loss” · wrap            200×50`"""
     parts = []
     if pager.following:

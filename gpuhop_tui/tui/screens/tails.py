@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Grid, Vertical
 from textual.css.query import NoMatches
-from textual.screen import Screen
-from textual.widgets import Input
 
 from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
 from gpuhop_tui.sessions.tail import Tail
-from gpuhop_tui.tui.clipboard import copy_by_system
 from gpuhop_tui.tui.keymap import bindings
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, fit_line
 from gpuhop_tui.tui.render.sessions import all_sessions, running
 from gpuhop_tui.tui.render.tail_head import tail_foot, tail_head
-from gpuhop_tui.tui.render.units import plural
+from gpuhop_tui.tui.screens.reading import ReadingScreen, SearchBar
 from gpuhop_tui.tui.screens.session_actions import SessionActions, choose_pane
-from gpuhop_tui.tui.widgets.filter_bar import TypingBar
 from gpuhop_tui.tui.widgets.key_bar import KeyBar
 from gpuhop_tui.tui.widgets.lines import Lines
 from gpuhop_tui.tui.widgets.tail_pane import TailPane
@@ -34,19 +30,7 @@ MOST = 4
 LEAST_WIDTH = 50  # cells of a tail that stands beside another
 
 
-class SearchBar(TypingBar):
-    """What is searched for, typed."""
-
-    HINTS = (("enter", "enter", "search"), ("escape", "esc", "give up"))
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "screen.end_search", "give up", show=False)
-    ]
-
-    def __init__(self) -> None:
-        super().__init__(placeholder="search upwards", compact=True, id="search")
-
-
-class TailsScreen(Screen[None]):
+class TailsScreen(ReadingScreen):
     """The tails that were asked for. Leaving it ends them."""
 
     CSS_PATH = "tails.tcss"
@@ -60,7 +44,6 @@ class TailsScreen(Screen[None]):
         super().__init__()
         self._dashboard = dashboard
         self._first = (session, pane)
-        self._wanted: TailBox | None = None
 
     def compose(self) -> ComposeResult:
         yield Grid(id="tails")
@@ -86,6 +69,11 @@ class TailsScreen(Screen[None]):
         if isinstance(focused, TailPane) and isinstance(focused.parent, TailBox):
             return focused.parent
         return next(iter(self.boxes), None)
+
+    @property
+    def reader(self) -> TailPane | None:
+        box = self.box
+        return box.pane if box is not None else None
 
     # Which tails
 
@@ -154,75 +142,6 @@ class TailsScreen(Screen[None]):
         await box.remove()
         self._arrange()
         self.boxes[0].pane.focus()
-
-    def action_leave(self) -> None:
-        """End a search; else leave."""
-        box = self.box
-        if box is not None and box.pane.pager.needle:
-            box.pane.pager.follow()
-            box.pane.draw()
-        else:
-            self.dismiss()
-
-    # What is done with one of them
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "match":
-            box = self.box
-            return box is not None and bool(box.pane.pager.matches)
-        return True
-
-    def action_pause(self) -> None:
-        if box := self.box:
-            box.pane.toggle_pause()
-
-    def action_wrap(self) -> None:
-        if box := self.box:
-            box.pane.toggle_wrap()
-
-    def action_copy(self) -> None:
-        """Copy the selection, else the page: by the terminal (OSC 52) and by the system."""
-        box = self.box
-        text = self.get_selected_text() or (box.pane.page_text if box else "")
-        if not text.strip():
-            self.notify("There is nothing to copy", timeout=3)
-            return
-        self.app.copy_to_clipboard(text)
-        self.clear_selection()
-        self.run_worker(self._copy(text), exit_on_error=False)
-
-    async def _copy(self, text: str) -> None:
-        where = "the clipboard" if await copy_by_system(text) else "the terminal's clipboard"
-        lines = plural(len(text.splitlines()), "line")
-        self.notify(f"{lines} sent to {where}", timeout=3)
-
-    def action_search(self) -> None:
-        """Type what to search for."""
-        self._wanted = self.box
-        bar = self.query_one(SearchBar)
-        bar.add_class("-shown")
-        bar.value = ""
-        bar.focus()
-
-    @on(Input.Submitted)
-    def _search(self, event: Input.Submitted) -> None:
-        box = self._wanted
-        self.action_end_search()
-        if box is not None and event.value:
-            if not box.pane.pager.search(event.value):
-                self.notify(f"“{clean(event.value)}” is not there", timeout=3, markup=False)
-            box.pane.draw()
-            self.refresh_bindings()
-
-    def action_end_search(self) -> None:
-        self.query_one(SearchBar).remove_class("-shown")
-        if self._wanted is not None:
-            self._wanted.pane.focus()
-
-    def action_match(self, direction: int) -> None:
-        if box := self.box:
-            box.pane.pager.step(direction)
-            box.pane.draw()
 
 
 class TailBox(Vertical):
