@@ -35,8 +35,10 @@ async def plan_fleet(config: Config, environ: Mapping[str, str] = os.environ) ->
     ssh = OpenSsh(environ)
     entries: list[Entry] = [*config.bastions, *config.nodes]
     resolved = await asyncio.gather(*(_resolve(entry, ssh) for entry in entries))
-    if config.agent.guard.default == "deny":
-        resolved = [_unlent(chain) for chain in resolved]
+    resolved = [
+        chain if _may_sign(config, entry) else _unlent(chain)
+        for entry, chain in zip(entries, resolved, strict=True)
+    ]
     routes = _Routes(config.bastions, dict(zip((e.name for e in entries), resolved, strict=True)))
     bastions = [PlannedBastion(entry.name, routes.to(entry)) for entry in config.bastions]
     nodes = [
@@ -53,6 +55,14 @@ async def _resolve(entry: Entry, ssh: OpenSsh) -> Chain | Problem:
         return await _from_alias(entry, entry.ssh, ssh) if entry.ssh else Chain((), _given(entry))
     except ProblemError as error:
         return error.problem
+
+
+def _may_sign(config: Config, entry: Entry) -> bool:
+    """Whether anything that the server asks a lent agent for could be allowed."""
+    guard = config.agent.guard
+    return (entry.guard or guard.default) != "deny" or any(
+        rule.decision != "deny" for rule in guard.rules
+    )
 
 
 def _unlent(chain: Chain | Problem) -> Chain | Problem:

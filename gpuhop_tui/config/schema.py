@@ -177,12 +177,50 @@ class UiConfig(_Table):
     """[ui.keymap]: id of a binding = its keys, comma-separated. Default: none is changed."""
 
 
+Decision = Literal["ask", "allow", "deny"]
+
+
+class GuardRule(_Table):
+    """[[agent.guard.rules]]: what becomes of signatures of one kind. The first rule that matches
+    decides. Patterns have `*` and `?`, and ignore case."""
+
+    decision: Decision
+    """What becomes of it: "ask", "allow" or "deny". Required."""
+
+    destination: Text = "*"
+    """Pattern for the server logged in to: its name in this config or in known_hosts, or its host
+    key's fingerprint. Anything but "*" matches only where the server has proven its host key.
+    Default: "*"."""
+
+    user: Text = "*"
+    """Pattern for the user logged in as. Anything but "*" matches logins only. Default: "*"."""
+
+    key: Text = "*"
+    """Fingerprint ("SHA256:…") of the key that is to sign, or a pattern for its comment.
+    Default: "*"."""
+
+    purpose: Literal["any", "login", "unbound", "signature", "git", "unknown"] = "any"
+    """What is signed: "login" at a server that has proven its host key; "unbound", a login at one
+    that has not (OpenSSH before 8.9); "signature" of a file or commit, "git" those of git;
+    "unknown", data of no known kind. Default: "any"."""
+
+    node: Text = "*"
+    """Pattern for the node or bastion that the agent is lent to. Default: "*"."""
+
+
 class GuardConfig(_Table):
     """[agent.guard]: who may sign with a lent agent."""
 
-    default: Literal["ask", "allow", "deny"] = "ask"
-    """What becomes of a signature that a remote host asks for: "ask", "allow" or "deny".
-    Default: "ask"."""
+    default: Decision = "ask"
+    """What becomes of a signature that a remote host asks for, where no rule and no `guard` of the
+    node says: "ask", "allow" or "deny". Default: "ask"."""
+
+    signatures_per_minute: Annotated[int, Field(ge=1, le=6000)] = 60
+    """How many signatures one node may ask for in a minute; more are denied. 1 to 6000.
+    Default: 60."""
+
+    rules: Annotated[tuple[GuardRule, ...], Field(strict=False)] = ()
+    """[[agent.guard.rules]]. Default: none."""
 
 
 class AgentConfig(_Table):
@@ -223,6 +261,10 @@ class _Server(_Table):
 
     forward_agent: bool | None = None
     """Lend the agent to shells on this server. Default: false."""
+
+    guard: Decision | None = None
+    """What becomes of signatures that this server asks for, where no rule says: "ask", "allow" or
+    "deny". Default: that of [agent.guard]."""
 
     via: Annotated[tuple[Name, ...], BeforeValidator(_one_or_many), Field(strict=False)] | None = (
         None

@@ -23,6 +23,7 @@ from gpuhop_tui.config.hops import Route
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.ssh import explain, keepalive
 from gpuhop_tui.ssh.backoff import delay_seconds
+from gpuhop_tui.ssh.guard.lent import LentAgent
 from gpuhop_tui.ssh.login import LoggedIn
 from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 
@@ -55,9 +56,12 @@ class Link:
         *,
         agent_has_keys: Callable[[], Awaitable[bool]] | None = None,
         retry: bool = True,
+        lent: LentAgent | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        """`lent`: the agent that sessions on this link may use; None: none is lent."""
         self.route = route
+        self.lent = lent
         self.parent = parent
         self.status = LinkStatus(since=time.time())
         self.events: deque[LinkEvent] = deque(maxlen=EVENTS_KEPT)
@@ -74,6 +78,7 @@ class Link:
         self._kick = asyncio.Event()
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(SESSIONS)
+        self._sessions_open = 0
         self._task: asyncio.Task[None] | None = None
 
     # What others may ask of a link
@@ -83,9 +88,24 @@ class Link:
         return self.route.target.name
 
     @property
+    def lent_socket(self) -> str | None:
+        """The guard's socket, which lends the agent to this node; None where none is lent."""
+        return self.lent.socket if self.lent is not None else None
+
+    @property
     def is_up(self) -> bool:
         """Whether there is an open connection at this very moment."""
         return self._logged_in is not None and not self._logged_in.connection.is_closed()
+
+    @property
+    def current(self) -> asyncssh.SSHClientConnection | None:
+        """The connection that is open at this very moment, if there is one."""
+        return self._logged_in.connection if self._logged_in and self.is_up else None
+
+    @property
+    def sessions_open(self) -> int:
+        """Sessions in use or about to be, of at most `SESSIONS`."""
+        return self._sessions_open
 
     def start(self) -> None:
         """Begins to connect, and to come back. Does nothing when already begun."""
@@ -139,7 +159,7 @@ class Link:
         Raises ProblemError where the link is not up or the server opens no session. The remote
         end sees end of input when the block is left.
         """
-        async with self._slots:
+        async with self._slot():
             process = await self._open(lambda conn: conn.create_process(command, encoding=None))
             try:
                 yield process
@@ -160,8 +180,17 @@ class Link:
         `options` are those of asyncssh's `create_session`. Raises ProblemError where the link is
         not up or the server opens no session.
         """
-        async with self._slots:
+        async with self._slot():
             yield await self._open(lambda conn: conn.create_session(factory, command, **options))
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        async with self._slots:
+            self._sessions_open += 1
+            try:
+                yield
+            finally:
+                self._sessions_open -= 1
 
     async def _open(
         self, request: Callable[[asyncssh.SSHClientConnection], Awaitable[Opened]]

@@ -67,23 +67,24 @@ async def log_in(
     through: asyncssh.SSHClientConnection | None,
     context: LoginContext,
     *,
-    lend_agent: bool = False,
+    lent_socket: str | None = None,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> LoggedIn:
     """Logs in to the last hop of `route`, `through` the connection to the one before it.
 
+    lent_socket: what sessions there may use as an agent; a guard's, never the agent's own.
     Raises ProblemError. Cancelling it leaves nothing open.
     """
     attempt = _Attempt(route, context, on_step)
     try:
-        return await attempt.run(through, lend_agent)
+        return await attempt.run(through, lent_socket)
     except _UnknownHostKey as unknown:
         # The key is asked about outside the connection, so that a person may take their time
         # without the server's LoginGraceTime running; then it is tried once more.
         await context.unknown_host_keys.ask(route, unknown.key, on_step)
     attempt = _Attempt(route, context, on_step)
     try:
-        return await attempt.run(through, lend_agent)
+        return await attempt.run(through, lent_socket)
     except _UnknownHostKey as unknown:
         raise ProblemError(changed(route[-1], unknown.key, context.known_hosts, "")) from None
 
@@ -126,11 +127,13 @@ class _Attempt:
         self.step = step
         self._on_step(step)
 
-    async def run(self, through: asyncssh.SSHClientConnection | None, lend_agent: bool) -> LoggedIn:
+    async def run(
+        self, through: asyncssh.SSHClientConnection | None, lent_socket: str | None
+    ) -> LoggedIn:
         self.enter("TCP connection")
         try:
             async with self.patience.limit():
-                connection = await self._connect(through, lend_agent)
+                connection = await self._connect(through, lent_socket)
         except Exception as exc:
             problem = await self._problem(exc)
             _log.info("login to %s failed: %s", self.hop.name, problem.message)
@@ -142,13 +145,13 @@ class _Attempt:
         return LoggedIn(connection, self.closed, seconds, self.handshake.bind)
 
     async def _connect(
-        self, through: asyncssh.SSHClientConnection | None, lend_agent: bool
+        self, through: asyncssh.SSHClientConnection | None, lent_socket: str | None
     ) -> asyncssh.SSHClientConnection:
         if not self.hop.auth_methods:
             raise ProblemError(no_way(self.hop))
         if self.hop.known_hosts_command:
             self.known = self.known.joined(await command_keys(self.hop))
-        options = self._options(lend_agent)
+        options = self._options(lent_socket)
         if through is not None and self.before is not None:
             if self.before.transport == "exec":
                 self._relay = ExecTunnel(through, self.before)
@@ -172,7 +175,7 @@ class _Attempt:
 
         self.closed.add_done_callback(stop)
 
-    def _options(self, lend_agent: bool) -> dict[str, Any]:
+    def _options(self, lent_socket: str | None) -> dict[str, Any]:
         hop = self.hop
         known = self.known
         return {
@@ -183,7 +186,7 @@ class _Attempt:
             "host_key_alias": hop.host_key_alias,
             **proposed(hop, known),
             "client_keys": None,  # every key comes from public_key_auth_requested below
-            "agent_forwarding": self._lent_socket() if lend_agent else False,
+            "agent_forwarding": lent_socket or False,
             "x509_trusted_certs": None,
             "gss_host": None,
             "connect_timeout": None,
@@ -192,10 +195,6 @@ class _Attempt:
             "preferred_auth": list(hop.auth_methods),
             "encoding": None,
         }
-
-    def _lent_socket(self) -> str | bool:
-        """The socket that sessions there may use: that of ForwardAgent, else the hop's agent."""
-        return self.hop.forward_agent_socket or self._agent.socket or False
 
     async def next_keys(self) -> list[asyncssh.SSHKeyPair]:
         """The keys to try next; empty when there are none left."""
@@ -327,3 +326,8 @@ def agent_for(hop: Hop, default: Agent) -> Agent:
     if hop.identity_agent is None:
         return default
     return Agent(None if hop.identity_agent == "none" else hop.identity_agent)
+
+
+def lendable_socket(hop: Hop, default: Agent) -> str | None:
+    """The agent that may be lent to a hop: that of its ForwardAgent, else the one it uses."""
+    return hop.forward_agent_socket or agent_for(hop, default).socket

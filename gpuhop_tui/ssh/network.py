@@ -14,10 +14,13 @@ import asyncssh
 
 from gpuhop_tui.config.hops import Route
 from gpuhop_tui.ssh.agent import Agent
+from gpuhop_tui.ssh.guard.guard import Guard, GuardSettings
+from gpuhop_tui.ssh.guard.lent import LentAgent
 from gpuhop_tui.ssh.key_files import KeyRing
+from gpuhop_tui.ssh.keychain import Keychain
 from gpuhop_tui.ssh.known_hosts import KnownHosts
 from gpuhop_tui.ssh.link import SESSIONS, Link
-from gpuhop_tui.ssh.login import LoggedIn, LoginContext, agent_for, log_in
+from gpuhop_tui.ssh.login import LoggedIn, LoginContext, agent_for, lendable_socket, log_in
 from gpuhop_tui.ssh.prompts import Prompter
 from gpuhop_tui.ssh.wake import Addresses, local_address, watch
 
@@ -55,10 +58,15 @@ class Network:
         agent: Agent,
         key_lifetime_seconds: int | None = None,
         retry: bool = True,
+        guard: GuardSettings | None = None,
     ) -> None:
+        """`guard`: what a lent agent may be used for; without it a person is asked each time."""
         self.agent = agent
         self._ring = KeyRing(prompter, agent, key_lifetime_seconds)
-        self._context = LoginContext(prompter, agent, self._ring, KnownHosts())
+        self.keychain = Keychain(agent, self._ring, key_lifetime_seconds)
+        known_hosts = KnownHosts()
+        self._context = LoginContext(prompter, agent, self._ring, known_hosts)
+        self.guard = Guard(guard or GuardSettings(), prompter, known_hosts)
         self._retry = retry
         self._links: dict[_Lane, Link] = {}
         self._relays: dict[Route, _Relays] = {}
@@ -74,7 +82,7 @@ class Network:
         """The link for `route`, begun if it is new.
 
         With `lend_agent` it is a connection of its own whose sessions may use the user's agent
-        (`ssh -A`); bastions on the way are shared and never see the agent.
+        (`ssh -A`), through the guard; bastions on the way are shared and never see the agent.
         """
         return self._lane(route, lend_agent, 0)
 
@@ -104,6 +112,8 @@ class Network:
             if known is parent and route in self._relays:
                 self._relays[route].used[number] -= 1
         await link.close()
+        if link.lent is not None:
+            await self.guard.end(link.lent)
 
     def retry_now(self, link: Link | None = None) -> None:
         """Tries the link (None: every link) at once; questions declined before are asked again."""
@@ -124,6 +134,8 @@ class Network:
             closing = (link.close() for link in by_depth[depth])
             await asyncio.gather(*closing, return_exceptions=True)
         self._links.clear()
+        await self.keychain.close()
+        await self.guard.close()
 
     def _lane(self, route: Route, lend_agent: bool, lane: int) -> Link:
         key = (route, lend_agent, lane)
@@ -138,22 +150,33 @@ class Network:
     def _make(self, route: Route, lend_agent: bool) -> Link:
         parent = self._parent(route)
         gate = self._gate(route)
+        lent = self._lend(route) if lend_agent else None
 
         async def gated(
             through: asyncssh.SSHClientConnection | None, on_step: Callable[[str], None]
         ) -> LoggedIn:
             on_step("its turn")
             async with gate:
-                return await log_in(
-                    route.hops, through, self._context, lend_agent=lend_agent, on_step=on_step
+                socket = await lent.start() if lent is not None else None
+                logged_in = await log_in(
+                    route.hops, through, self._context, lent_socket=socket, on_step=on_step
                 )
+            if lent is not None:
+                lent.bound(logged_in.bind)
+            return logged_in
 
         agent = agent_for(route.target, self.agent)
-        link = Link(route, parent, gated, agent_has_keys=agent.has_keys, retry=self._retry)
+        link = Link(
+            route, parent, gated, agent_has_keys=agent.has_keys, retry=self._retry, lent=lent
+        )
         if ignored := route.target.not_followed:
             verb = "is" if len(ignored) == 1 else "are"
             link.note(f"ssh_config of {link.name}: {', '.join(ignored)} {verb} not followed")
         return link
+
+    def _lend(self, route: Route) -> LentAgent | None:
+        socket = lendable_socket(route.target, self.agent)
+        return self.guard.lend(route, socket) if socket is not None else None
 
     def _parent(self, route: Route) -> Link | None:
         parent = route.parent

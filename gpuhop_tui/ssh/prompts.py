@@ -1,7 +1,7 @@
-"""Questions that only a person can answer while a login is under way.
+"""Questions that only a person can answer: at a login, and for a lent agent.
 
 The core asks through a `Prompter`; the TUI answers with dialogs, the command line on the terminal,
-and scripts not at all. Time that a person takes is never counted as a timeout.
+and scripts not at all. A login waits as long as the person takes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+from gpuhop_tui.ssh.guard.model import SignatureFacts
 
 
 class HostKeyAnswer(Enum):
@@ -50,6 +52,25 @@ class ChallengeQuestion:
     prompts: tuple[tuple[str, bool], ...]  # (text, whether typing is echoed)
 
 
+class SignatureAnswer(Enum):
+    DENY = "deny"
+    ONCE = "once"
+    MINUTES = "minutes"  # the same again needs no question for a while
+    LENDING = "lending"  # nor for as long as the agent is lent to this node
+    NOBODY = "nobody"  # a no, because there is nobody to ask
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureQuestion:
+    """A host that the agent is lent to asks for a signature."""
+
+    facts: SignatureFacts
+    expires_at: float  # seconds since the epoch; no answer by then is a no
+    seconds: float  # that there are for an answer
+    minutes: int  # that MINUTES stands for
+    choices: tuple[SignatureAnswer, ...]  # what may be answered
+
+
 class Prompter(Protocol):
     """Who answers. Every method may be cancelled; None or REFUSE means no."""
 
@@ -58,6 +79,8 @@ class Prompter(Protocol):
     async def passphrase(self, question: PassphraseQuestion) -> str | None: ...
 
     async def challenge(self, question: ChallengeQuestion) -> list[str] | None: ...
+
+    async def signature(self, question: SignatureQuestion) -> SignatureAnswer: ...
 
 
 class NoPrompter:
@@ -71,3 +94,6 @@ class NoPrompter:
 
     async def challenge(self, question: ChallengeQuestion) -> list[str] | None:
         return None
+
+    async def signature(self, question: SignatureQuestion) -> SignatureAnswer:
+        return SignatureAnswer.NOBODY

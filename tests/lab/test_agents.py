@@ -42,11 +42,11 @@ def door() -> Iterator[World]:
 async def logged_in(world: World, name: str, **options: Any) -> LoggedIn:
     """One login with the laptop's agent; to be called on the laptop (`entered`)."""
     agent = Agent.from_environment()
-    lend = options.pop("lend_agent", False)
+    lent_socket = options.pop("lent_socket", None)
     hop = hop_to(world.laptop, world[name].sshd, **options)
     prompter = NoPrompter()
     context = LoginContext(prompter, agent, KeyRing(prompter, agent, None), KnownHosts())
-    return await log_in((hop,), None, context, lend_agent=lend)
+    return await log_in((hop,), None, context, lent_socket=lent_socket)
 
 
 # OpenSSH's agent
@@ -159,9 +159,7 @@ async def test_a_lent_key_for_certain_hosts_signs_onward_where_it_is_bound(
         agent.add(held, "-H", known, "-h", first, "-h", f"{first}>{second}")
         lent = door.directory / "lent"
         with door.laptop.entered():
-            login = await logged_in(
-                door, "bastion-1", lend_agent=True, forward_agent_socket=str(lent)
-            )
+            login = await logged_in(door, "bastion-1", lent_socket=str(lent))
             server = await _lend(lent, agent.socket, login.bind if bound else None)
             onward = f"ssh -o StrictHostKeyChecking=no -o BatchMode=yes {second} hostname"
             async with server, login.connection as connection:
