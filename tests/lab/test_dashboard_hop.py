@@ -80,7 +80,7 @@ def test_hop_return_and_attach_again(fresh_world: World) -> None:
         terminal.shows("1 processes", "GPU 0 utilization")  # the whole screen is back
         gpu.gpu(0, utilization=88)
         terminal.shows(r"88 ?%")  # and live
-        terminal.press("2")
+        terminal.press("3")
         terminal.shows(r"gpuhop @gpuhop +bash", "a attach")
         terminal.press("a")
         terminal.shows(r"(?m)^in-gpuhop$", PROMPT)
@@ -103,7 +103,7 @@ def test_tail_shows_what_is_printed_and_changes_nothing(fresh_world: World) -> N
     on_node(world, "tmux new-session -d -s train -x 90 -y 20 cat; tmux new-session -d -s flood yes")
     with dashboard(world) as terminal:
         terminal.shows(READY)
-        terminal.press("2")
+        terminal.press("3")
         terminal.shows(r"train +cat", r"flood +yes", "90×20")
         terminal.press("t")
         terminal.shows("train on gpu-01", "● live", "90×20")
@@ -131,7 +131,7 @@ def test_new_sessions_are_made_and_killed(fresh_world: World) -> None:
     world = fresh_world
     with dashboard(world) as terminal:
         terminal.shows(READY)
-        terminal.press("2")
+        terminal.press("3")
         terminal.shows("No tmux session of yours")
         terminal.press("N")
         terminal.shows("New tmux session on gpu-01")

@@ -95,7 +95,8 @@ def some_containers(now: float, node: str = "gpu-01") -> tuple[Container, ...]:
         ),
         container(
             "jupyter-wei", now, image="quay.io/jupyter/pytorch-notebook:cuda12-python-3.11",
-            health="unhealthy", gpus=GpuGrant(count=1), ports=(Port(8888, host_port=8889),),
+            image_id="sha256:" + "c" * 64, health="unhealthy", gpus=GpuGrant(count=1),
+            ports=(Port(8888, host_port=8889),),
             started_at=now - 26 * 3600, cpu_percent=0.4, memory_bytes=900 * MIB,
             gpu_memory_bytes=9 * GIB, restart_count=2, restart_policy="unless-stopped",
         ),

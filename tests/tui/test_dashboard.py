@@ -53,7 +53,7 @@ async def test_every_node_can_be_looked_at(size: tuple[int, int]) -> None:
             assert dashboard.selected is not None
             seen.append(dashboard.selected.name)
             await until(pilot, lambda: seen[-1] in text_of(dashboard.view.head), seen[-1])
-            for tab in "23451":
+            for tab in "234561":
                 await pilot.press(tab)
             await pilot.press("down")
     assert seen == [row.name for row in dashboard.fleet_tree.shown]
@@ -458,7 +458,7 @@ async def test_hostile_strings_on_screen() -> None:
     app, fleet = app_on(state)
     async with app.run_test(notifications=True, size=(200, 60)) as pilot:
         dashboard = await opened(pilot)
-        for keys in ("2", "3", "4", "5", "1", "d", "escape", "r", "ctrl+p", "escape", "down", "r"):
+        for keys in ("2", "3", "4", "5", "6", "1", "d", "escape", "r", "ctrl+p", "escape", "down", "r"):
             await pilot.press(keys)
             await pilot.pause()
             assert "\x1b" not in screen_text(pilot)
@@ -472,7 +472,7 @@ async def test_an_empty_fleet() -> None:
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await opened(pilot)
         await until(pilot, lambda: "The config names no node" in screen_text(pilot))
-        await pilot.press("f", "o", "d", "r", "down", "space", "left", "2")
+        await pilot.press("f", "o", "d", "r", "down", "space", "left", "3")
         assert app.is_running
 
 

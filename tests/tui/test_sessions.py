@@ -58,7 +58,7 @@ async def test_sessions_are_listed(size: tuple[int, int]) -> None:
     app, _ = app_with_sessions()
     async with app.run_test(notifications=True, size=size) as pilot:
         dashboard = await opened(pilot)
-        await pilot.press("2")
+        await pilot.press("3")
         await until(pilot, lambda: "SESSION" in screen_text(pilot))
         shown = text_of(dashboard.view.sessions)
         for words in (
@@ -83,7 +83,7 @@ async def test_without_sessions_the_reason_is_there(name: str, words: str) -> No
     app, _ = app_with_sessions()
     async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         dashboard = await opened(pilot)
-        await pilot.press("2")
+        await pilot.press("3")
         dashboard.go_to_node(name)
         await until(pilot, lambda: words in text_of(dashboard.view.sessions))
         await until(pilot, lambda: "a attach" not in screen_text(pilot))
@@ -108,12 +108,12 @@ async def test_sessions_are_watched_while_they_are_in_view() -> None:
     async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         dashboard = await opened(pilot)
         assert not fleet.actors
-        await pilot.press("2")
+        await pilot.press("3")
         await until(pilot, lambda: fleet.sessions("gpu-01").watched)
         dashboard.go_to_node("gpu-02")
         await until(pilot, lambda: fleet.sessions("gpu-02").watched)
         assert not fleet.sessions("gpu-01").watched
-        await pilot.press("3")
+        await pilot.press("4")
         await until(pilot, lambda: not fleet.sessions("gpu-02").watched)
 
 
@@ -122,7 +122,7 @@ async def test_the_cursor_is_on_a_session_whatever_changes() -> None:
     async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         dashboard = await opened(pilot)
         rows = dashboard.view.sessions
-        await pilot.press("2", "2", "down")
+        await pilot.press("3", "3", "down")
         assert rows.session is not None
         assert rows.session.name == "gpuhop"
         newer = session("a-new-one", NOW, number=8)
@@ -199,7 +199,7 @@ async def test_attach_goes_to_exactly_that_session(hopping: Hopping) -> None:
     app, fleet = app_with_sessions()
     async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         await opened(pilot)
-        await pilot.press("2", "2", "down", "enter")
+        await pilot.press("3", "3", "down", "enter")
         await until(pilot, lambda: hopping.resumed == 1)
         await pilot.press("down", "down", "a")
         await until(pilot, lambda: hopping.resumed == 2)
@@ -457,7 +457,7 @@ async def test_killing_asks_and_names_its_target() -> None:
     app, fleet = app_with_sessions()
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         dashboard = await opened(pilot)
-        await pilot.press("2", "x")
+        await pilot.press("3", "x")
         await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
         shown = screen_text(pilot)
         assert "Kill session train on gpu-01?" in shown
@@ -475,7 +475,7 @@ async def test_a_kill_that_is_refused_is_said() -> None:
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await opened(pilot)
         fleet.sessions("gpu-01").refusal = SessionError("train is gone already", "Look again.")
-        await pilot.press("2", "x", "y")
+        await pilot.press("3", "x", "y")
         await until(pilot, lambda: "gone already" in screen_text(pilot))
 
 
@@ -483,7 +483,7 @@ async def test_a_finished_command_is_dismissed_unasked() -> None:
     app, fleet = app_with_sessions()
     async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         dashboard = await opened(pilot)
-        await pilot.press("2", "2", "down", "down", "x")
+        await pilot.press("3", "3", "down", "down", "x")
         await until(pilot, lambda: fleet.sessions("gpu-01").asked == [("dismiss", "sweep", "%3")])
         assert app.screen is dashboard
 
@@ -501,7 +501,7 @@ async def test_how_a_command_finished_is_shown(fields: dict[str, int], words: st
     app, fleet = app_with_sessions()
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         dashboard = await opened(pilot)
-        await pilot.press("2")
+        await pilot.press("3")
         fleet.change("gpu-01", sessions=(session("it", NOW, pane(dead=True, **fields)),))
         await until(pilot, lambda: words in text_of(dashboard.view.sessions))
 

@@ -73,7 +73,7 @@ def test_nodes(snap_compare: Compare, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", ["3", "4", "5", "d", "question_mark", "left", "slash z z", "slash l a b"]
+    "keys", ["4", "5", "6", "d", "question_mark", "left", "slash z z", "slash l a b"]
 )
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
 def test_keys(snap_compare: Compare, keys: str, size: tuple[int, int]) -> None:
@@ -82,7 +82,7 @@ def test_keys(snap_compare: Compare, keys: str, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=str)
-@pytest.mark.parametrize("keys", ["2", "2 2 down N", "2 x"])
+@pytest.mark.parametrize("keys", ["3", "3 3 down N", "3 x"])
 def test_sessions(snap_compare: Compare, keys: str, size: tuple[int, int]) -> None:
     app, _ = app_on(with_sessions(fleet_state(), NOW))
     assert snap_compare(app, terminal_size=size, run_before=at_node("gpu-01", *keys.split()))
@@ -91,7 +91,7 @@ def test_sessions(snap_compare: Compare, keys: str, size: tuple[int, int]) -> No
 @pytest.mark.parametrize("name", ["gpu-02", "mig-01"])
 def test_no_sessions(snap_compare: Compare, name: str) -> None:
     app, _ = app_on(with_sessions(fleet_state(), NOW))
-    assert snap_compare(app, terminal_size=(80, 24), run_before=at_node(name, "2"))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=at_node(name, "3"))
 
 
 def test_an_offer(snap_compare: Compare) -> None:
@@ -106,7 +106,7 @@ def test_tails(snap_compare: Compare, keys: str, size: tuple[int, int]) -> None:
     app, fleet = app_on(with_sessions(fleet_state(), NOW))
 
     async def ready(pilot: Pilot[int]) -> None:
-        await at_node("gpu-01", "2", "t")(pilot)
+        await at_node("gpu-01", "3", "t")(pilot)
         actor = fleet.sessions("gpu-01")
         await until(pilot, lambda: actor.tails)
         training_log(actor.tails[0])

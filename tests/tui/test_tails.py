@@ -24,7 +24,7 @@ def app_with_sessions(**more: Any) -> Any:
 async def tailing(pilot: Pilot[int], fleet: FakeFleet) -> tuple[TailsScreen, FakeTail]:
     """The tail of the first session, with a log in it."""
     await opened(pilot)
-    await pilot.press("2", "t")
+    await pilot.press("3", "t")
     await until(pilot, lambda: fleet.sessions("gpu-01").tails)
     tail = fleet.sessions("gpu-01").tails[0]
     training_log(tail)

@@ -16,8 +16,8 @@ from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeSt
 from gpuhop_tui.fleet.summary import GpuPlace, freest, is_free
 from gpuhop_tui.tui.keymap import bindings
 from gpuhop_tui.tui.render.line import clean
+from gpuhop_tui.tui.screens.container_actions import ContainerActions
 from gpuhop_tui.tui.screens.new_container_actions import NewContainerActions
-from gpuhop_tui.tui.screens.session_actions import SessionActions
 from gpuhop_tui.tui.widgets.filter_bar import FilterBar
 from gpuhop_tui.tui.widgets.fleet_tree import FleetTree
 from gpuhop_tui.tui.widgets.gpu_table import GpuTable
@@ -29,15 +29,16 @@ from gpuhop_tui.tui.widgets.target_view import TargetView
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 
 
-class DashboardScreen(NewContainerActions, SessionActions):
+class DashboardScreen(NewContainerActions, ContainerActions):
     """Shows the states it is given by `show`."""
 
     CSS_PATH = "dashboard.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("back", "hop", "attach", "tail", "new-session", "stop"),
         *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "clear"),
-        *bindings("new-container", "work"),
-        *bindings("tab-processes", "tab-sessions", "tab-history", "tab-node", "tab-log"),
+        *bindings("new-container", "work", "container-menu", "mark", "images"),
+        *bindings("tab-processes", "tab-containers", "tab-sessions"),
+        *bindings("tab-history", "tab-node", "tab-log"),
     ]
     AUTO_FOCUS = "#tree"
 
@@ -50,7 +51,7 @@ class DashboardScreen(NewContainerActions, SessionActions):
         self.filter = FilterBar()
         self.fleet_tree = FleetTree()
         self.view = TargetView(clock)
-        self._able = (False, False)  # whether a node, and whether a session is selected
+        self._able: tuple[object, ...] = ()  # the tab, and which kinds of things are selected
         self._visited: list[GpuPlace] = []  # by `freest`, since the user last moved by himself
 
     def compose(self) -> ComposeResult:
@@ -109,7 +110,10 @@ class DashboardScreen(NewContainerActions, SessionActions):
         """Show what is selected, at the right."""
         self.view.show(self.selected, self.state, self.source)
         self.watch_sessions()
-        able = (self.view.node is not None, self.view.selected_session is not None)
+        self.watch_containers()
+        view = self.view
+        found = (view.node, view.selected_session, view.selected_container, view.selected_image)
+        able = (view.tabs.active, *(each is not None for each in found))
         if able != self._able:
             self._able = able
             self.refresh_bindings()
@@ -203,10 +207,10 @@ class DashboardScreen(NewContainerActions, SessionActions):
         self.fleet_tree.focus()
 
     def action_clear(self) -> None:
-        """End the filter; else forget the offer; else return to the tree."""
+        """End the filter; else what is marked; else forget the offer; else return to the tree."""
         if self.fleet_tree.needle or self.filter.has_class("-shown"):
             self.end_filter()
-        elif not self.refuse_offer():
+        elif not self.clear_containers() and not self.refuse_offer():
             self.fleet_tree.focus()
 
     def action_sort(self) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.containers import Vertical
 
+from gpuhop_tui.containers.model import Container, Image
 from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
 from gpuhop_tui.probe.sample import Gpu
 from gpuhop_tui.problem import Problem
 from gpuhop_tui.sessions.model import TmuxSession
 from gpuhop_tui.ssh.status import LinkState
 from gpuhop_tui.tui.keymap import shown_key
+from gpuhop_tui.tui.render.containers import KeyNames as ContainerKeyNames
 from gpuhop_tui.tui.render.head import bastion_head, node_head
 from gpuhop_tui.tui.render.history import history
 from gpuhop_tui.tui.render.line import Line, Span, Tone
@@ -21,6 +24,7 @@ from gpuhop_tui.tui.render.machine import machine
 from gpuhop_tui.tui.render.processes import process_rows
 from gpuhop_tui.tui.render.sessions import KeyNames
 from gpuhop_tui.tui.render.trouble import log_lines, problem_lines
+from gpuhop_tui.tui.widgets.container_list import ContainerList
 from gpuhop_tui.tui.widgets.gpu_table import GpuTable
 from gpuhop_tui.tui.widgets.lines import Lines
 from gpuhop_tui.tui.widgets.pane import Pane
@@ -45,6 +49,7 @@ class TargetView(Vertical):
         self.gpus = GpuTable()
         self.tabs = TabBar()
         self.pane = Pane()
+        self.containers = ContainerList()
         self.sessions = SessionList()
         self.graph = Lines(id="graph")
         self._gpu_of: dict[str, int] = {}  # the GPU that was selected on each node
@@ -55,6 +60,7 @@ class TargetView(Vertical):
         yield self.gpus
         yield self.tabs
         yield self.pane
+        yield self.containers
         yield self.sessions
         yield self.graph
 
@@ -92,8 +98,25 @@ class TargetView(Vertical):
         return self.sessions.session if self.shows_sessions else None
 
     @property
-    def lower(self) -> Pane | SessionList:
+    def shows_containers(self) -> bool:
+        """Whether the containers (or images) of a node are in view."""
+        return self.node is not None and self.tabs.active == "containers"
+
+    @property
+    def selected_container(self) -> Container | None:
+        """The selected container as it is now, while containers are in view."""
+        return self.containers.container if self.shows_containers else None
+
+    @property
+    def selected_image(self) -> Image | None:
+        """The selected image as it is now, while images are in view."""
+        return self.containers.image if self.shows_containers else None
+
+    @property
+    def lower(self) -> Pane | ContainerList | SessionList:
         """What is below the tabs."""
+        if self.shows_containers:
+            return self.containers
         return self.sessions if self.shows_sessions else self.pane
 
     def select_gpu(self, index: int) -> None:
@@ -153,11 +176,14 @@ class TargetView(Vertical):
 
     def _lay_pane(self) -> None:
         focused = self.screen.focused
-        self.sessions.set_class(not self.shows_sessions, "-absent")
-        self.pane.set_class(self.shows_sessions, "-absent")
-        if focused in (self.pane, self.sessions) and focused is not self.lower:
+        lowers = (self.pane, self.containers, self.sessions)
+        for each in lowers:
+            each.set_class(each is not self.lower, "-absent")
+        if focused in lowers and focused is not self.lower:
             self.screen.set_focus(self.lower)
-        if self.node is not None and self.shows_sessions:
+        if self.node is not None and self.shows_containers:
+            self.containers.show(self.node, self.clock(), _container_keys(self.app))
+        elif self.node is not None and self.shows_sessions:
             names = KeyNames(*(shown_key(self.app, id) for id in ("new-session", "hop", "stop")))
             self.sessions.show(self.node, self.clock(), names)
         else:
@@ -198,6 +224,10 @@ class TargetView(Vertical):
             return []
         points = self.source.history(node.name, index)
         return history(points, f"GPU {index}", width, height, self.clock())
+
+
+def _container_keys(app: App[Any]) -> ContainerKeyNames:
+    return ContainerKeyNames(shown_key(app, "new-container"), shown_key(app, "images"))
 
 
 def _name(target: Target | None) -> tuple[type, str] | None:
