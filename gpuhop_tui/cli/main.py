@@ -130,7 +130,22 @@ def command_line() -> argparse.ArgumentParser:
     )
     hop.add_argument("--user", metavar="U", help="the user in the container (default: its own)")
     hop.add_argument("--directory", metavar="D", help="where in the container to begin")
+    hop.add_argument(
+        "--ssh", action="store_true", help="enter the container by its own SSH server"
+    )
     hop.add_argument("command_words", nargs="*", metavar="CMD", help="run this and not a shell")
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="what is not well between here and the GPUs, and how to mend it",
+        description="Checks config, permissions, agent, keys and terminal here, and on each hop "
+        "the login, forwarding, Python, driver, Docker, tmux, clock and disk. Exits 0 when all is "
+        "well, 1 when something is to be mended, 2 when the command line or the config is wrong.",
+    )
+    _add_common(doctor, again=True)
+    doctor.add_argument("nodes", nargs="*", metavar="NODE", help="only these (default: all)")
+    doctor.add_argument("--json", action="store_true", help="print JSON instead of a report")
+    _add_timeout(doctor)
 
     ssh_config = commands.add_parser(
         "ssh-config",
@@ -234,6 +249,10 @@ def _run(options: argparse.Namespace) -> int:
         from gpuhop_tui.cli.hop import run_hop_command
 
         return run_hop_command(options)
+    if options.command == "doctor":
+        from gpuhop_tui.cli.doctor import run_doctor
+
+        return run_doctor(options)
     if options.command == "ssh-config":
         from gpuhop_tui.cli.ssh_config import run_ssh_config
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
 from gpuhop_tui.demo.scenario import BASTIONS, DemoBastion
 from gpuhop_tui.fleet.containers import NodeContainers
+from gpuhop_tui.fleet.doctor.examine import Scope
+from gpuhop_tui.fleet.doctor.finding import Finding
 from gpuhop_tui.fleet.fleet import Fleet
 from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import FleetSource, FleetState, HistoryPoint
@@ -150,6 +152,9 @@ class DemoFleet:
             "Name nodes of yours in the config.",
         )
         return HopResult(HopEnd.FAILED, EXIT_NO_LINK, problem.message, problem)
+
+    def examine(self, scope: Scope) -> AsyncGenerator[Finding, None]:
+        return self._fleet.examine(scope)
 
     async def start(self) -> None:
         await self._fleet.start()

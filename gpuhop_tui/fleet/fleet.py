@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
@@ -19,11 +22,16 @@ from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.sessions.hop import EXIT_NO_LINK, run_hop
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.ssh.agent import Agent
+from gpuhop_tui.ssh.keychain import Keychain
 from gpuhop_tui.ssh.link import Link
 from gpuhop_tui.ssh.network import Network
 from gpuhop_tui.ssh.prompts import Prompter
 from gpuhop_tui.ssh.status import LinkState, LinkStatus
 from gpuhop_tui.ssh.terminal import Terminal
+
+if TYPE_CHECKING:
+    from gpuhop_tui.fleet.doctor.examine import Scope
+    from gpuhop_tui.fleet.doctor.finding import Finding
 
 MERGE_SECONDS = 0.05  # changes within this time are told as one
 TICK_SECONDS = 1.0
@@ -179,6 +187,39 @@ class Fleet:
         """A node's engine, to act upon; None where the way to the node is not known."""
         return self._containers.get(node)
 
+    @property
+    def keychain(self) -> Keychain:
+        """The agent's keys and the user's key files, to be looked at and acted upon."""
+        return self.network.keychain
+
+    def examine(self, scope: Scope) -> AsyncGenerator[Finding, None]:
+        """Every check of the doctor, told as each ends. For a fleet that was started."""
+        from gpuhop_tui.fleet.doctor.examine import PatientBastion, PatientNode, examine
+
+        bastions = [
+            PatientBastion(
+                each.name, each.route, link, self._links_behind(link), self._probe_only
+            )
+            for each in self._plan.bastions
+            for link in [self._bastion_links.get(each.name)]
+        ]
+        nodes = [
+            PatientNode(
+                each.name,
+                each.route,
+                monitor.link if (monitor := self._monitors.get(each.name)) else None,
+                engine.engine if (engine := self._containers.get(each.name)) else None,
+                partial(self._nodes.__getitem__, each.name),
+                self._probe_only,
+            )
+            for each in self._plan.nodes
+        ]
+        return examine(self.network.agent, self.keychain, bastions, nodes, scope)
+
+    def _links_behind(self, bastion: Link | None) -> tuple[Link, ...]:
+        links = (monitor.link for monitor in self._monitors.values())
+        return tuple(link for link in links if bastion is not None and link.parent is bastion)
+
     def _is_used(self, bastion: Route) -> bool:
         length = len(bastion.hops)
         return any(
@@ -248,7 +289,10 @@ class Fleet:
             if line != self._agent_line:
                 self._agent_line = line
                 self._tell()
-            await asyncio.sleep(AGENT_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(AGENT_SECONDS):
+                    await self.keychain.changed.wait()
+            self.keychain.changed.clear()
 
     def _tell(self) -> None:
         self._dirty = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,8 +14,11 @@ from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 
 if TYPE_CHECKING:
     from gpuhop_tui.fleet.containers import NodeContainers
+    from gpuhop_tui.fleet.doctor.examine import Scope
+    from gpuhop_tui.fleet.doctor.finding import Finding
     from gpuhop_tui.fleet.sessions import NodeSessions
     from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
+    from gpuhop_tui.ssh.keychain import Keychain
     from gpuhop_tui.ssh.terminal import Terminal
 
 
@@ -121,6 +124,15 @@ class FleetSource(Protocol):
 
     def containers(self, node: str) -> NodeContainers | None:
         """A node's engine, to act upon; None where the way to the node is not known."""
+        ...
+
+    @property
+    def keychain(self) -> Keychain:
+        """The agent's keys and the user's key files, to be looked at and acted upon."""
+        ...
+
+    def examine(self, scope: Scope) -> AsyncGenerator[Finding, None]:
+        """Every check of the doctor, told as each ends; the fleet has been started."""
         ...
 
     async def start(self) -> None: ...
