@@ -75,6 +75,15 @@ class KeyRing:
                 await self._agent.add(key, self._lifetime)
                 return key
 
+    def learn(self, path: Path, key: asyncssh.SSHKey) -> None:
+        """Takes a key that was unlocked elsewhere: its passphrase is not asked for again."""
+        self._unlocked[path] = key
+        self._declined.discard(path)
+
+    def unlocked(self, path: Path) -> asyncssh.SSHKey | None:
+        """The key of a file whose passphrase was given already."""
+        return self._unlocked.get(path)
+
     async def _ask(self, file: KeyFile, hop: Hop) -> asyncssh.SSHKey | None:
         data = await asyncio.to_thread(file.path.read_bytes)
         for attempt in range(PASSPHRASE_TRIES):
