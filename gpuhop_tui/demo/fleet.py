@@ -23,6 +23,7 @@ from gpuhop_tui.fleet.state import FleetSource, FleetState, HistoryPoint
 from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.sessions.hop import EXIT_NO_LINK
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
+from gpuhop_tui.ssh.guard.guard import GuardSettings
 from gpuhop_tui.ssh.prompts import Prompter
 from gpuhop_tui.ssh.terminal import Terminal
 
@@ -124,6 +125,12 @@ class DemoFleet:
     def retry(self, name: str | None = None) -> None:
         self._fleet.retry(name)
 
+    def lock_agent(self, locked: bool) -> None:
+        self._fleet.lock_agent(locked)
+
+    def revoke_grant(self, grant: int) -> None:
+        self._fleet.revoke_grant(grant)
+
     def watch_sessions(self, wanted: bool) -> None:
         self._fleet.watch_sessions(wanted)
 
@@ -135,6 +142,10 @@ class DemoFleet:
 
     def containers(self, node: str) -> NodeContainers | None:
         return self._fleet.containers(node)
+
+    @property
+    def keychain(self) -> Keychain:
+        return self._fleet.keychain
 
     async def hop(
         self,
@@ -184,6 +195,7 @@ async def open_demo(
             key_lifetime=None,
             retry=retry,
             probe_only=PROBE_ONLY,
+            guard=GuardSettings(audit=servers.directory / "agent.jsonl"),
         )
     except BaseException:
         await servers.close()

@@ -35,9 +35,9 @@ class Keychain:
         self, agent: Agent, ring: KeyRing, lifetime_seconds: int | None, home: Path | None = None
     ) -> None:
         self.lifetime_seconds = lifetime_seconds  # the usual one, of keys that are added
+        self.home = home  # whose .ssh is looked at; None: the user's
         self._agent = agent
         self._ring = ring
-        self._home = home
         self._own: OwnAgent | None = None
         self.changed = asyncio.Event()  # set by each action; to be cleared by who waits for it
 
@@ -52,7 +52,7 @@ class Keychain:
 
     @property
     def _directory(self) -> Path:
-        return (self._home or Path.home()) / ".ssh"
+        return (self.home or Path.home()) / ".ssh"
 
     def _own_agent_words(self) -> str | None:
         if self._own is not None and self._own.socket == self._agent.socket:
