@@ -225,11 +225,13 @@ class GpuhopApp(App[int]):
     # Ending
 
     def action_quit_fleet(self) -> None:
-        """Leave; where a transfer or a build runs, once that is confirmed."""
-        if self.work.transfers:
+        """Leave; where a transfer or a build runs, or what is typed would be lost, once that is
+        confirmed."""
+        unsaved = [words for each in self.screen_stack if (words := getattr(each, "unsaved", ""))]
+        if self.work.transfers or unsaved:
             from gpuhop_tui.tui.screens.work import ask_to_leave
 
-            ask_to_leave(self, self.work.transfers, self._leave)
+            ask_to_leave(self, self.work.transfers, unsaved, self._leave)
         else:
             self._leave()
 

@@ -9,6 +9,7 @@ from textual.app import App
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
+from gpuhop_tui.containers.context import PRESETS
 from gpuhop_tui.fleet.summary import node_totals
 from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.render.sessions import all_sessions, describe
@@ -22,6 +23,25 @@ Command = tuple[str, str, Callable[[], object]]  # name, help, what it does
 def _screenshot(app: App[object]) -> Callable[[], object]:
     """Takes the picture once the palette is gone."""
     return lambda: app.set_timer(0.2, app.deliver_screenshot)
+
+
+def _container_commands(dashboard: DashboardScreen) -> Iterator[Command]:
+    """New containers, images, and the work in the background."""
+    node = dashboard.view.node
+    if node is not None:
+        where = f"on {clean(node.name)}"
+        new = partial(dashboard.new_container, None)
+        yield f"New container {where}", "An empty form", new
+        for template in dashboard.gpuhop.templates:
+            name = f"New container {where} from {clean(template.name)}"
+            run = partial(dashboard.new_container, template)
+            yield name, f"The form, from the template; image {clean(template.image)}", run
+        yield f"Pull image {where}…", "In the background, without a start", dashboard.pull_image
+        yield f"Build from Dockerfile {where}…", "In the background", dashboard.build_image
+        for preset in PRESETS:
+            run = partial(dashboard.build_image, preset)
+            yield f"Build preset {preset} {where}…", "A Dockerfile that gpuhop brings", run
+    yield "Work in the background", "Pulls, builds, copies, starts", dashboard.action_work
 
 
 class FleetCommands(Provider):
@@ -56,7 +76,9 @@ class FleetCommands(Provider):
         app = dashboard.app
         yield "Freest GPU", "Jump to the freest GPU of the fleet", dashboard.action_freest
         yield "Retry all", "Try every link again now", dashboard.action_retry_all
+        yield "Doctor", "Check everything from the config to the GPUs", dashboard.action_doctor
         yield "Details", "Every figure of the selected GPU", dashboard.action_details
+        yield from _container_commands(dashboard)
         for sort in Sort:
             run = partial(dashboard.fleet_tree.order, sort=sort)
             yield f"Sort by {sort.value}", "Order of the nodes behind a bastion", run

@@ -12,7 +12,7 @@ from textual.keys import _character_to_key
 if TYPE_CHECKING:
     from textual.app import App
 
-Where = Literal["dashboard", "tails", "anywhere"]
+Where = Literal["dashboard", "tails", "logs", "form", "work", "anywhere"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class Key:
 
 
 _HOP, _GO, _LOOK = "Shells and sessions", "Find your way", "Look closer"
-_TAIL, _APP = "In a tail", "The app"
+_TAIL, _APP = "In a tail or a log", "The app"
 _CONTAINER = "Containers"
+_FORM, _WORK = "In the form for a container", "Work in the background"
 
 # fmt: off
 KEYS: tuple[Key, ...] = (
@@ -58,6 +59,14 @@ KEYS: tuple[Key, ...] = (
         "Pulls, builds, copies and starts: how far they are, what became of them", _CONTAINER),
     Key("container-menu", "m", "container_menu", "more",
         "All that can be done to the selected container, or to the marked ones", _CONTAINER),
+    Key("logs", "l", "logs", "logs",
+        "The log of the selected container, live: search, copy, earlier lines", _CONTAINER),
+    Key("stats", "S", "stats", "stats",
+        "CPU, memory, network, disk and GPU use of the selected container, as graphs", _CONTAINER),
+    Key("copy-in", "greater_than_sign", "copy_in", "copy in",
+        "Copy a file or directory of this machine into the selected container", _CONTAINER),
+    Key("copy-out", "less_than_sign", "copy_out", "copy out",
+        "Copy a file or directory of the selected container to this machine", _CONTAINER),
     Key("mark", "space", "mark", "mark",
         "Mark the selected container, to act upon several; escape takes the marks away",
         _CONTAINER),
@@ -73,6 +82,9 @@ KEYS: tuple[Key, ...] = (
         "Try every link again now", _GO, shown=False),
     Key("details", "d", "details", "details",
         "Every figure of the selected GPU, or why it is missing", _LOOK),
+    Key("doctor", "D", "doctor", "doctor",
+        "Check everything from the config to the GPUs, and say how to mend it", _LOOK,
+        shown=False),
     Key("sort", "o", "sort", "sort",
         "Order of nodes: config, name, free GPUs, utilization", _GO),
     Key("tab-processes", "1", "tab('processes')", "processes",
@@ -88,7 +100,7 @@ KEYS: tuple[Key, ...] = (
     Key("tab-log", "6", "tab('log')", "log",
         "What happened to the link", _LOOK, shown=False),
     Key("clear", "escape", "clear", "clear",
-        "End the filter, refuse an offer, return to the tree", _GO, shown=False),
+        "End the filter, the marks, refuse an offer, return to the tree", _GO, shown=False),
     Key("tail-add", "t", "add", "add",
         "Another session beside this one, up to four", _TAIL, where="tails"),
     Key("tail-pause", "space", "pause", "pause",
@@ -101,6 +113,8 @@ KEYS: tuple[Key, ...] = (
         "The match before, upwards", _TAIL, where="tails"),
     Key("tail-wrap", "w", "wrap", "wrap",
         "Wrap long lines, or cut them (← → move sideways)", _TAIL, where="tails"),
+    Key("log-times", "t", "times", "times",
+        "The time before each line of a log, or not", _TAIL, where="logs"),
     Key("tail-copy", "c", "copy", "copy",
         "Copy what the mouse selected, else the page, to the terminal's clipboard", _TAIL,
         where="tails"),
@@ -108,6 +122,25 @@ KEYS: tuple[Key, ...] = (
         "Close this tail", _TAIL, where="tails"),
     Key("tail-leave", "escape", "leave", "leave",
         "End the search; else close all tails and return", _TAIL, where="tails"),
+    Key("form-start", "ctrl+s", "start", "start",
+        "Start the container; an absent image is pulled or built first", _FORM, where="form"),
+    Key("form-save", "ctrl+t", "save_template", "save as template",
+        "Save what the form says as a template of the config", _FORM, where="form"),
+    Key("form-copy", "ctrl+r", "copy_line", "copy docker run",
+        "Copy the docker run line that does the same", _FORM, where="form"),
+    Key("form-cancel", "x", "cancel", "cancel",
+        "Cancel the start that goes on (asks)", _FORM, where="form"),
+    Key("form-leave", "escape", "leave", "leave",
+        "Give up what was typed (asks); leave a start that goes on to the background", _FORM,
+        where="form"),
+    Key("work-cancel", "x", "cancel", "cancel, dismiss",
+        "Cancel what runs (asks); dismiss what has ended", _WORK, where="work"),
+    Key("work-reopen", "enter", "reopen", "open the form again",
+        "Open the form that a job came from, as it was", _WORK, where="work"),
+    Key("work-copy", "c", "copy", "copy",
+        "Copy the details of the selected job", _WORK, where="work"),
+    Key("work-leave", "escape", "leave", "leave",
+        "Return; the work goes on", _WORK, where="work"),
     Key("help", "question_mark", "help", "help",
         "This page", _APP, where="anywhere"),
     Key("palette", "ctrl+p", "app.command_palette", "palette",

@@ -111,7 +111,7 @@ class Job:
         self.lines: tuple[str, ...] = ()  # the last that a failed one wrote
         self.error: Exception | None = None
         self.quiet = False  # no toast: a screen that is open tells how it ends
-        self.reopen: Callable[[], None] | None = None  # the form that it came from, as it was
+        self.reopen: Callable[[], object] | None = None  # the form that it came from, as it was
         self._changed = changed
         self._task: asyncio.Task[None] | None = None
         self._past: deque[tuple[float, int]] = deque()
