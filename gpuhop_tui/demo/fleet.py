@@ -24,6 +24,7 @@ from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.sessions.hop import EXIT_NO_LINK
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.ssh.guard.guard import GuardSettings
+from gpuhop_tui.ssh.keychain import Keychain
 from gpuhop_tui.ssh.prompts import Prompter
 from gpuhop_tui.ssh.terminal import Terminal
 
@@ -197,6 +198,7 @@ async def open_demo(
             probe_only=PROBE_ONLY,
             guard=GuardSettings(audit=servers.directory / "agent.jsonl"),
         )
+        fleet.keychain.home = servers.directory  # nothing of the user's own is looked at
     except BaseException:
         await servers.close()
         raise
