@@ -23,6 +23,7 @@ from gpuhop_tui.probe.sample import (
     Sample,
     Source,
 )
+from gpuhop_tui.probe.secrets import mask_secrets
 from gpuhop_tui.problem import ErrorKind, Problem
 
 MAX_GPUS = 256
@@ -198,7 +199,7 @@ def _processes(value: Any, details: Json) -> tuple[Process, ...]:
             Process(
                 pid=pid,
                 user=clean(detail.get("user"), 64),
-                command=clean(detail.get("command")),
+                command=_command(detail.get("command")),
                 memory_bytes=_integer(value[str(pid)], 0, BYTES),  # -1: not known
                 started_at=_number(detail.get("started_at"), 0, 1e11),
                 container=clean(detail.get("container"), 255),
@@ -225,6 +226,11 @@ def _words(value: Any) -> tuple[str, ...] | None:
         return None
     words = tuple(clean(word, 64) for word in value)
     return cast("tuple[str, ...]", words) if all(words) else None
+
+
+def _command(value: Any) -> str | None:
+    command = clean(value)
+    return None if command is None else mask_secrets(command)
 
 
 def _integer(value: Any, low: int, high: int) -> int | None:

@@ -64,6 +64,12 @@ def test_a_whole_document() -> None:
     assert sample.problem is None
 
 
+def test_a_secret_in_a_command_line_goes_no_further() -> None:
+    details = {"12": {"command": "python train.py --token abcdef123456"}}
+    sample = make({"gpus": {"0": GPU}, "processes": details})
+    assert sample.gpus[0].processes[1].command == "python train.py --token •••"
+
+
 @pytest.mark.parametrize(
     ("figure", "value"),
     [
