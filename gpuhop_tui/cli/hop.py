@@ -11,12 +11,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuhop_tui.cli.failure import CommandError
-from gpuhop_tui.cli.prompts import Prompt, TerminalPrompter
+from gpuhop_tui.cli.prompts import Dialogue, T, TerminalPrompter
 from gpuhop_tui.cli.text import clean
+from gpuhop_tui.sessions.container_door import ContainerDoor, container_route
 from gpuhop_tui.sessions.hop import run_hop
 from gpuhop_tui.sessions.hop_memory import forget, open_hops
 from gpuhop_tui.sessions.hop_target import (
@@ -51,9 +52,13 @@ def run_hop_command(options: argparse.Namespace) -> int:
     node, _, container = (options.node or "").partition("/")
     if options.node is not None and "/" in options.node and not container:
         raise CommandError(f"{options.node!r} names no container: NODE/CONTAINER")
-    if not container and (options.user or options.directory):
-        raise CommandError("--user and --directory are for a container: NODE/CONTAINER")
-    wanted = Wanted(node, container, command, options.session, options.user, options.directory)
+    if not container and (options.user or options.directory or options.ssh):
+        raise CommandError("--user, --directory and --ssh are for a container: NODE/CONTAINER")
+    if options.ssh and options.directory:
+        raise CommandError("--directory is not for --ssh: a login begins at home")
+    wanted = Wanted(
+        node, container, command, options.session, options.user, options.directory, options.ssh
+    )
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         if command is None or not node:
             raise CommandError("a hop needs a terminal; without one, give a command after --")
@@ -74,17 +79,20 @@ class Wanted:
     session: str | None = None
     user: str | None = None
     directory: str | None = None
+    by_ssh: bool = False
 
     async def target(self, way: Way, link: Link) -> HopTarget:
         """Raises CommandError where there is no such container, ValueError for a bad session."""
+        plain = HopTarget.shell(self.session or DEFAULT_SESSION)
+        if self.command is not None:
+            plain = HopTarget.running(self.command, self.session)
         if not self.container:
-            if self.command is not None:
-                return HopTarget.running(self.command, self.session)
-            return HopTarget.shell(self.session or DEFAULT_SESSION)
-        HopTarget.shell(self.session or DEFAULT_SESSION)  # before anything is asked
+            return plain
         from gpuhop_tui.cli.hop_container import place_of
 
         place = await place_of(link, way.docker_socket, self)
+        if isinstance(place, ContainerDoor):
+            return replace(plain, door=place)
         return HopTarget.in_container(place, session=self.session, command=self.command)
 
 
@@ -143,10 +151,13 @@ def _told(result: HopResult, node: str, target: HopTarget) -> int:
 
 def _command_for(node: str, target: HopTarget) -> str:
     """The command line that leads there again."""
-    place = target.container
-    words = ["gpuhop-tui", "hop", f"{node}/{place.name}" if place else node]
-    if place is not None and place.user:
-        words += ["--user", place.user]
+    place, door = target.container, target.door
+    inside = place or door
+    words = ["gpuhop-tui", "hop", f"{node}/{inside.name}" if inside else node]
+    if door is not None:
+        words += ["--ssh"]
+    if inside is not None and inside.user and (place or inside.user != "root"):
+        words += ["--user", inside.user]
     if target.session != (place.session if place else DEFAULT_SESSION):
         words += ["--session", target.session]
     return shlex.join(words)
@@ -159,15 +170,16 @@ async def _piped(options: argparse.Namespace, wanted: Wanted) -> int:
     from gpuhop_tui.ssh.terminal_session import SessionEnd
 
     assert wanted.command is not None
-    async with _way(options, wanted.node, HopPrompter()) as way, way.link() as link:
-        await link.wait_until(lambda link: link.is_up or link.status.problem is not None)
+    async with _way(options, wanted.node, HopPrompter()) as way, _ready(way) as link:
         command = wanted.command
         if wanted.container:
             target = await wanted.target(way, link)
-            assert target.container is not None
-            command = piped_line(target.container, command)
+            if target.container is not None:
+                command = piped_line(target.container, command)
+            elif target.door is not None:
+                way = replace(way, route=container_route(way.route, target.door))
         try:
-            async with link.process(command) as process:
+            async with _ready(way) as link, link.process(command) as process:
                 await _pump(process)
                 ended_by = process.exit_signal
                 end = SessionEnd(None, ended_by[0]) if ended_by else SessionEnd(process.exit_status)
@@ -178,6 +190,14 @@ async def _piped(options: argparse.Namespace, wanted: Wanted) -> int:
     if end.lost:
         raise CommandError(f"the link to {wanted.node} was lost", EXIT_NO_LINK)
     return end.exit_status
+
+
+@asynccontextmanager
+async def _ready(way: Way) -> AsyncIterator[Link]:
+    """The link of a way, once it is up or it is known why not."""
+    async with way.link() as link:
+        await link.wait_until(lambda link: link.is_up or link.status.problem is not None)
+        yield link
 
 
 async def _pump(process: SSHClientProcess[bytes]) -> None:
@@ -238,6 +258,7 @@ async def _way(options: argparse.Namespace, node: str, prompter: HopPrompter) ->
     from gpuhop_tui.config.plan import PlannedNode
     from gpuhop_tui.config.resolve import plan_fleet
     from gpuhop_tui.ssh.agent import Agent
+    from gpuhop_tui.ssh.guard.settings import guard_settings
     from gpuhop_tui.ssh.network import Network
 
     path = opening.find(options.config)
@@ -255,6 +276,7 @@ async def _way(options: argparse.Namespace, node: str, prompter: HopPrompter) ->
         prompter=prompter,
         agent=Agent.from_environment(str(socket) if socket else None),
         key_lifetime_seconds=config.agent.key_lifetime,
+        guard=guard_settings(config, plan),
     )
     try:
         yield Way(network, planned.route, docker_socket)
@@ -284,13 +306,13 @@ class HopPrompter(TerminalPrompter):
             word, HostKeyAnswer.REFUSE
         )
 
-    async def _ask(self, head: str, prompts: Sequence[Prompt]) -> list[str] | None:
+    async def _converse(self, dialogue: Dialogue[T]) -> T | None:
         terminal = self._held
         if terminal is None:
-            return await super()._ask(head, prompts)
+            return await super()._converse(dialogue)
         terminal.cooked()
         try:
-            return await super()._ask(head, prompts)
+            return await super()._converse(dialogue)
         finally:
             if self._held is terminal:
                 terminal.raw()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from gpuhop_tui.cli.failure import CommandError
 from gpuhop_tui.containers.engine import Engine
 from gpuhop_tui.containers.errors import ContainerError
-from gpuhop_tui.fleet.container_hops import find_container, place_in
+from gpuhop_tui.fleet.container_hops import door_of, find_container, place_in
 from gpuhop_tui.problem import ProblemError
+from gpuhop_tui.sessions.container_door import ContainerDoor
 from gpuhop_tui.sessions.container_problems import not_running
 from gpuhop_tui.sessions.hop_target import EXIT_NO_LINK
 from gpuhop_tui.sessions.in_container import InContainer
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 PROGRESS_SECONDS = 0.5
 
 
-async def place_of(link: Link, docker_socket: str, wanted: Wanted) -> InContainer:
+async def place_of(link: Link, docker_socket: str, wanted: Wanted) -> InContainer | ContainerDoor:
     """Where the container is. Raises CommandError where there is none that runs."""
     async with progress(link, "connecting"):
         await link.wait_until(lambda link: link.is_up or link.status.problem is not None)
@@ -33,9 +34,9 @@ async def place_of(link: Link, docker_socket: str, wanted: Wanted) -> InContaine
     try:
         async with progress(link, f"looking for the container {wanted.container}"):
             container = await find_container(engine, wanted.container)
-            place = await place_in(
-                engine, container, user=wanted.user or "", directory=wanted.directory or ""
-            )
+            user, directory = wanted.user or "", wanted.directory or ""
+            place = await place_in(engine, container, user=user, directory=directory)
+            door = await door_of(engine, container, user=user) if wanted.by_ssh else None
     except ContainerError as error:
         raise CommandError([error.message, error.advice]) from None
     except ProblemError as error:
@@ -45,7 +46,7 @@ async def place_of(link: Link, docker_socket: str, wanted: Wanted) -> InContaine
     if container.state != "running":
         problem = not_running(link.name, place, container.state)
         raise CommandError([str(problem), problem.advice], EXIT_NO_LINK)
-    return place
+    return door or place
 
 
 @asynccontextmanager

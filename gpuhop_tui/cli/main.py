@@ -130,9 +130,7 @@ def command_line() -> argparse.ArgumentParser:
     )
     hop.add_argument("--user", metavar="U", help="the user in the container (default: its own)")
     hop.add_argument("--directory", metavar="D", help="where in the container to begin")
-    hop.add_argument(
-        "--ssh", action="store_true", help="enter the container by its own SSH server"
-    )
+    hop.add_argument("--ssh", action="store_true", help="enter the container by its own SSH server")
     hop.add_argument("command_words", nargs="*", metavar="CMD", help="run this and not a shell")
 
     doctor = commands.add_parser(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from gpuhop_tui.containers.actions import ssh_host_key
 from gpuhop_tui.containers.engine import Engine
 from gpuhop_tui.containers.errors import ContainerError
 from gpuhop_tui.containers.listing import read_container
 from gpuhop_tui.containers.model import Container
 from gpuhop_tui.containers.text import plain
+from gpuhop_tui.fleet.doors import login_user, published_sshd
+from gpuhop_tui.sessions.container_door import ContainerDoor
 from gpuhop_tui.sessions.in_container import InContainer
+from gpuhop_tui.ssh.known_hosts import is_host_key
 
 _SHOWN = 8  # names in an error
 
@@ -66,3 +70,27 @@ async def place_in(
     """The way into it by the engine's own means. Raises as `Engine.facts` does."""
     socket = (await engine.facts()).socket
     return InContainer(container.id, container.name, socket, user, directory)
+
+
+async def door_of(engine: Engine, container: Container, *, user: str = "") -> ContainerDoor:
+    """The way into it by its own sshd, which has to show the host key that stands in the container
+    itself, where the engine finds one there.
+
+    Raises ContainerError where it has no sshd that the node publishes, and as `Engine.call` does.
+    """
+    published = published_sshd(container)
+    if published is None:
+        raise ContainerError(
+            f"the container {container.name} on {engine.node} publishes no SSH server",
+            "Publish its port 22 on the node, or name that port with `ssh_port` in its template.",
+        )
+    port, address = published
+    key = await ssh_host_key(engine, container) if container.running else None
+    return ContainerDoor(
+        container.id,
+        container.name,
+        port,
+        address,
+        user or login_user(container),
+        key if key and is_host_key(key) else "",
+    )

@@ -19,14 +19,19 @@ def container_doors(node: NodeState) -> Iterator[Door]:
     for container in listing.containers if listing else ():
         if not container.running:
             continue
-        if (published := _published(container)) is not None:
+        if (published := published_sshd(container)) is not None:
             port, address = published
-            user = container.user.partition(":")[0]
-            name = user if user and not user.isdecimal() else "root"
-            yield Door(node.name, container.name, port, address or LOOPBACK, name)
+            user = login_user(container)
+            yield Door(node.name, container.name, port, address or LOOPBACK, user)
 
 
-def _published(container: Container) -> tuple[int, str] | None:
+def login_user(container: Container) -> str:
+    """Who logs in there: the user of its program, where that is a name."""
+    user = container.user.partition(":")[0]
+    return user if user and not user.isdecimal() else "root"
+
+
+def published_sshd(container: Container) -> tuple[int, str] | None:
     """Port and address of the node at which the container's sshd answers."""
     label = container.labels.get(SSH_PORT, "")
     named = int(label) if label.isdecimal() and len(label) < 6 else None

@@ -17,6 +17,7 @@ from gpuhop_tui.config.hops import Route
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.sessions import container_problems, hop_memory, menu
 from gpuhop_tui.sessions.agent_socket import stable_agent_socket
+from gpuhop_tui.sessions.container_door import container_route
 from gpuhop_tui.sessions.hop_desk import Desk
 from gpuhop_tui.sessions.hop_script import (
     GO,
@@ -52,6 +53,7 @@ async def run_hop(
     *,
     is_asking: Callable[[], bool] = lambda: False,
     on_terminal: Callable[[Terminal | None], None] = lambda _terminal: None,
+    remember: bool = True,
 ) -> HopResult:
     """Takes the terminal over until the hop ends, and gives it back sane whatever happens.
 
@@ -59,6 +61,7 @@ async def run_hop(
     is_asking: whether a login's question is on the terminal now, which is then left alone.
     on_terminal: told when the terminal is raw (with it) and when it is not any more (None), for
     a prompter that has to ask meanwhile.
+    remember: whether it is to be offered again after the program was killed.
     Raises nothing but CancelledError.
     """
     try:
@@ -70,13 +73,17 @@ async def run_hop(
     hop: _Hop | None = None
     try:
         async with AsyncExitStack() as stack:
-            lend = route.target.forward_agent
+            way = container_route(route, target.door) if target.door else route
+            lend = way.target.forward_agent
             if lend:
-                link = await stack.enter_async_context(network.lending(route))
+                link = await stack.enter_async_context(network.lending(way))
                 await stack.enter_async_context(stable_agent_socket(link))
             else:
-                link = network.link(route)
+                link = network.link(way)
+                if target.door is not None:  # nobody else has a use for it
+                    stack.push_async_callback(network.release, link)
             hop = _Hop(network, link, target, terminal, lend, is_asking, on_terminal)
+            hop.place, hop.is_remembered = route.target.name, remember
             return await hop.run()
     except ProblemError as error:
         return _failed(error.problem)
@@ -106,7 +113,11 @@ class _Hop:
         self.network, self.link, self.target = network, link, target
         self.terminal, self.lend = terminal, lend
         self.is_asking, self.on_terminal = is_asking, on_terminal
-        self.desk = Desk(network, link, target.title, terminal, is_asking)
+        self.place = link.name  # by which it is remembered
+        self.is_remembered = True
+        # By its SSH server a container is a host of its own, and the link has its name.
+        self.called = target.session if target.door else target.title
+        self.desk = Desk(network, link, self.called, terminal, is_asking)
         self.last_words = b""
         self._header = Header()  # of the session that is attached; empty until it has come
         self._last = Header()  # of the last session that was there
@@ -139,12 +150,15 @@ class _Hop:
         self.desk.take()
         self.on_terminal(self.terminal)
         ticker = asyncio.create_task(self.desk.tick(), name="hop line")
-        memory = await asyncio.to_thread(hop_memory.remember, self.node, self.target)
+        memory = None
+        if self.is_remembered:
+            memory = await asyncio.to_thread(hop_memory.remember, self.place, self.target)
         try:
-            result = await self._sessions()
+            with self.network.guard.asked_through(self.desk.ask_signature):
+                result = await self._sessions()
         finally:
             ticker.cancel()
-        if result.end is not HopEnd.SIGNALLED:
+        if memory is not None and result.end is not HopEnd.SIGNALLED:
             await asyncio.to_thread(hop_memory.forget, memory)
         return result
 
@@ -279,10 +293,8 @@ class _Hop:
         if finish.alive:
             if end.signal or (end.status or 0) > 128:
                 return self.desk.lose()  # the client was killed, the session was not
-            name = self.target.title
-            return self._leave(
-                HopEnd.DETACHED, f"detached from {name} on {self.node}; it runs on", 0
-            )
+            text = f"detached from {self.called} on {self.node}; it runs on"
+            return self._leave(HopEnd.DETACHED, text, 0)
         return self._leave_ended(finish)
 
     def _leave_ended(self, finish: Finish) -> None:
@@ -350,7 +362,7 @@ class _Hop:
         return container_problems.ended(self.node, place, finish, self._since)
 
     async def _ask_for_new(self, reason: str) -> bool:
-        session = self.target.title if self._last.mode == "tmux" else "the shell"
+        session = self.called if self._last.mode == "tmux" else "the shell"
         return await self.desk.ask(lambda: menu.gone_question(self.node, session, reason))
 
     def _leave(self, end: HopEnd, message: str, status: int = 0) -> None:

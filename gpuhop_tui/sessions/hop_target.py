@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from gpuhop_tui.problem import Problem
+from gpuhop_tui.sessions.container_door import ContainerDoor
 from gpuhop_tui.sessions.in_container import InContainer
 
 DEFAULT_SESSION = "gpuhop"
@@ -26,6 +27,7 @@ class HopTarget:
     that its exit status is found again.
 
     With `container` the session, still the node's, keeps a shell or a command in that container.
+    With `door` it is one of the container's own, and the way there leads through its sshd.
     """
 
     session: str = DEFAULT_SESSION
@@ -35,6 +37,7 @@ class HopTarget:
     directory: str | None = None
     run: str | None = None
     container: InContainer | None = None
+    door: ContainerDoor | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for a name that tmux would change or take for something else."""
@@ -72,19 +75,23 @@ class HopTarget:
     @property
     def title(self) -> str:
         """What a person knows it by."""
-        return self.session if self.container is None else f"container {self.container.name}"
+        place = self.container or self.door
+        return self.session if place is None else f"container {place.name}"
 
     def to_json(self) -> dict[str, Any]:
-        place = self.container
         values = {name: getattr(self, name) for name in self.__slots__}
-        return {**values, "container": None if place is None else place.to_json()}
+        places = {"container": self.container, "door": self.door}
+        return values | {name: place and place.to_json() for name, place in places.items()}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> HopTarget:
         """Raises TypeError or ValueError where it is not what `to_json` gave."""
-        place = value.get("container")
-        container = None if place is None else InContainer(**place)
-        return cls(**{**value, "container": container})
+        container, door = value.get("container"), value.get("door")
+        places = {
+            "container": InContainer(**container) if container else None,
+            "door": ContainerDoor(**door) if door else None,
+        }
+        return cls(**value | places)
 
 
 class HopEnd(StrEnum):

@@ -102,6 +102,8 @@ def changed(hop: Hop, key: asyncssh.SSHKey | None, known_hosts: KnownHosts, reas
     lines = ", ".join(str(line) for line in known_hosts.lines(hop))
     lines = lines or ("its KnownHostsCommand" if hop.known_hosts_command else "known_hosts")
     name = known_hosts_name(hop)
+    if hop.pinned_host_key is not None:
+        return _not_pinned(hop, key, reason)
     if key is None and "revoked" in reason.lower():
         message = f"the host key of {name} is marked as revoked ({lines})"
     elif key is None:
@@ -117,6 +119,17 @@ def changed(hop: Hop, key: asyncssh.SSHKey | None, known_hosts: KnownHosts, reas
         ErrorKind.HOST_KEY_CHANGED,
         message,
         f"{_GENUINE}. Only if the change is genuine: ssh-keygen -f {file} -R '{name}'",
+    )
+
+
+def _not_pinned(hop: Hop, key: asyncssh.SSHKey | None, reason: str) -> Problem:
+    shown = f"{key.get_algorithm()} {fingerprint(key)}" if key is not None else reason
+    return Problem(
+        hop.name,
+        ErrorKind.HOST_KEY_CHANGED,
+        f"the host key at {hop.address} is not the one that {hop.name} has made: {shown}",
+        "another server answers at that port: look at `docker ps` on the node, and ask its "
+        "administrator before you go on",
     )
 
 

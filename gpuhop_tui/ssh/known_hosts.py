@@ -57,6 +57,8 @@ class KnownHosts:
 
     def lookup(self, hop: Hop) -> KnownKeys:
         """The keys on file for `hop`; an unreadable or missing file holds none."""
+        if hop.pinned_host_key is not None:
+            return KnownKeys(trusted=[asyncssh.import_public_key(hop.pinned_host_key)])
         known = KnownKeys(trusted=list(self._accepted_once.get(_entry_name(hop), ())))
         for file in hop.known_hosts_files:
             known = known.joined(keys_for(hop, self._load(file)))
@@ -128,6 +130,15 @@ def keys_for(hop: Hop, entries: asyncssh.SSHKnownHosts) -> KnownKeys:
     name, port = _entry_name(hop)
     trusted, authorities, revoked, *_x509 = entries.match(name, "", port)
     return KnownKeys(list(trusted), list(authorities), list(revoked))
+
+
+def is_host_key(text: str) -> bool:
+    """Whether it is a public key, "TYPE BASE64"."""
+    try:
+        asyncssh.import_public_key(text)
+    except asyncssh.KeyImportError:
+        return False
+    return True
 
 
 def known_hosts_name(hop: Hop) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab.docker.dockerd import BASE, Dockerd
 from tests.lab.docker.fixtures import DockerWorld
+from tests.lab.docker.sshd import start_sshd
 from tests.lab.hop_driving import (
     HopTerminal,
     assert_nothing_lost,
@@ -161,3 +162,49 @@ def test_the_way_back_after_a_kill_is_into_the_container(
         terminal.press("hostname; exit\r")
         assert terminal.wait() == 0
         terminal.until("back to container box on gpu-01")
+
+
+# By SSH
+
+
+@pytest.mark.parametrize("at", ["", "127.0.0.1"], ids=["beside the node", "through the node"])
+def test_by_its_own_sshd_with_the_key_that_it_has_made(docker_world: DockerWorld, at: str) -> None:
+    world, dockerd = docker_world.world, docker_world.dockerd
+    start_sshd(dockerd, "door", world.laptop.key.public, port=2222, at=at)
+    known = world.laptop.known_hosts.read_text()
+    done = piped(docker_world, "--ssh", "gpu-01/door", "--", "hostname; exit 4")
+    assert (done.returncode, done.stdout, done.stderr) == (4, "in-door\n", "")
+    with hop(world, "--ssh", "gpu-01/door") as terminal:
+        at_prompt(terminal)
+        terminal.press("echo $TMUX-$SSH_CONNECTION\r")
+        terminal.until("/gpuhop,")
+        leave(terminal)
+        terminal.until("detached from gpuhop on gpu-01/door; it runs on; back: gpuhop-tui hop")
+    with hop(world, "--ssh", "gpu-01/door") as terminal:
+        terminal.until("/gpuhop,")  # the same shell, kept by the container's own tmux
+        leave(terminal)
+    assert world.laptop.known_hosts.read_text() == known  # nothing was asked or written
+    dockerd.docker("exec", "door", "sh", "-c",
+                   "cd /etc/gpuhop; ssh-keygen -q -t ed25519 -N '' -f other;"
+                   " mv other.pub host_key.pub")  # fmt: skip
+    done = piped(docker_world, "--ssh", "gpu-01/door", "--", "true")
+    assert done.returncode == 255
+    assert "is not the one that gpu-01/door has made" in done.stderr
+
+
+def test_a_key_that_is_not_known_is_asked_about(docker_world: DockerWorld) -> None:
+    world, dockerd = docker_world.world, docker_world.dockerd
+    identity = start_sshd(dockerd, "door", world.laptop.key.public, port=2222)
+    dockerd.docker("exec", "door", "rm", "/etc/gpuhop/host_key.pub")
+    with hop(world, "--ssh", "gpu-01/door", "--session", "own", size=(160, 24)) as terminal:
+        terminal.until(f"The host key of gpu-01-door-{identity[:12]} (through bastion)")
+        terminal.press("once\r")
+        at_prompt(terminal)
+        terminal.press("hostname; exit\r")
+        assert terminal.wait() == 0
+    done = piped(docker_world, "--ssh", "gpu-01/box", "--", "true")
+    assert done.returncode == 2
+    start(dockerd, "box")
+    done = piped(docker_world, "--ssh", "gpu-01/box", "--", "true")
+    assert done.returncode == 2
+    assert "publishes no SSH server" in done.stderr

@@ -15,6 +15,7 @@ _APPLETS = """
     date stat touch test true false kill mktemp printf pwd rmdir sync uname wc hostname find od
     sha256sum readlink ln sort stty tty clear
 """
+_TERMINALS = ("xterm-256color", "tmux-256color", "screen-256color", "screen")
 _USERS = "root:x:0:0:root:/root:/bin/bash\nsshd:x:100:100::/run/sshd:/bin/false\n"
 _FILES = {
     "etc/passwd": _USERS,
@@ -62,6 +63,7 @@ def _needed() -> set[Path]:
     # Users are looked up by libraries that no program names.
     found.update(Path("/lib").glob("*-linux-gnu/libnss_files.so.2"))
     found.update(path for path in Path("/usr/lib/locale/C.utf8").rglob("*") if path.is_file())
+    found.update(Path("/lib/terminfo", name[0], name) for name in _TERMINALS)
     return {path for path in found if path.exists()}
 
 
