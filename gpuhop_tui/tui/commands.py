@@ -77,6 +77,7 @@ class FleetCommands(Provider):
         yield "Freest GPU", "Jump to the freest GPU of the fleet", dashboard.action_freest
         yield "Retry all", "Try every link again now", dashboard.action_retry_all
         yield "Doctor", "Check everything from the config to the GPUs", dashboard.action_doctor
+        yield "Keys", "What the SSH agent holds, and your key files", dashboard.action_keys
         yield "Details", "Every figure of the selected GPU", dashboard.action_details
         yield from _container_commands(dashboard)
         for sort in Sort:

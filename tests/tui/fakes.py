@@ -11,11 +11,13 @@ import math
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpuhop_tui.containers.model import Listing
+from gpuhop_tui.fleet.doctor.examine import Scope
+from gpuhop_tui.fleet.doctor.finding import Finding
 from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
 from gpuhop_tui.fleet.summary import memory_percent
 from gpuhop_tui.probe.sample import Disk, Gpu, Host, MigInstance, Process, Sample
@@ -70,6 +72,9 @@ class FakeFleet:
         self._past = past
         self._changed = asyncio.Event()
         self.retried: list[str | None] = []
+        self.findings: list[Finding] = []
+        self.examined = asyncio.Event()
+        self.revoked: list[int] = []
         self.actors: dict[str, FakeSessions] = {}
         self.fleet_watched = False
         self.engines: dict[str, FakeContainers] = {}
@@ -106,6 +111,18 @@ class FakeFleet:
 
     def retry(self, name: str | None = None) -> None:
         self.retried.append(name)
+
+    async def examine(self, scope: Scope) -> AsyncGenerator[Finding, None]:
+        """Tells `findings`; then waits for `examined`."""
+        for finding in self.findings:
+            yield finding
+        await self.examined.wait()
+
+    def lock_agent(self, locked: bool) -> None:
+        self.set(replace(self._state, agent_locked=locked))
+
+    def revoke_grant(self, grant: int) -> None:
+        self.revoked.append(grant)
 
     def watch_sessions(self, wanted: bool) -> None:
         self.fleet_watched = wanted

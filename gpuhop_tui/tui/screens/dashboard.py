@@ -14,7 +14,8 @@ from textual.widgets import Static
 
 from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
 from gpuhop_tui.fleet.summary import GpuPlace, freest, is_free
-from gpuhop_tui.tui.keymap import bindings
+from gpuhop_tui.tui.keymap import bindings, shown_key
+from gpuhop_tui.tui.render.keys import keys_offer
 from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.screens.container_actions import ContainerActions
 from gpuhop_tui.tui.screens.new_container_actions import NewContainerActions
@@ -35,7 +36,8 @@ class DashboardScreen(NewContainerActions, ContainerActions):
     CSS_PATH = "dashboard.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("back", "hop", "attach", "tail", "new-session", "stop"),
-        *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "clear"),
+        *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "doctor", "clear"),
+        *bindings("keys"),
         *bindings("new-container", "work", "container-menu", "mark", "images"),
         *bindings("tab-processes", "tab-containers", "tab-sessions"),
         *bindings("tab-history", "tab-node", "tab-log"),
@@ -52,6 +54,7 @@ class DashboardScreen(NewContainerActions, ContainerActions):
         self.fleet_tree = FleetTree()
         self.view = TargetView(clock)
         self._able: tuple[object, ...] = ()  # the tab, and which kinds of things are selected
+        self._keys_offered = False
         self._visited: list[GpuPlace] = []  # by `freest`, since the user last moved by himself
 
     def compose(self) -> ComposeResult:
@@ -105,6 +108,7 @@ class DashboardScreen(NewContainerActions, ContainerActions):
             self.show_selected()
         if before is None:
             self.show_offer()
+        self._offer_keys(state.agent)
 
     def show_selected(self) -> None:
         """Show what is selected, at the right."""
@@ -242,6 +246,34 @@ class DashboardScreen(NewContainerActions, ContainerActions):
             self.source.retry(name)
             what = clean(name) if name else "every link"
             self.notify(f"Trying {what} again", timeout=2, markup=False)
+
+    def action_doctor(self) -> None:
+        """Check everything between here and the GPUs."""
+        from gpuhop_tui.tui.app import GpuhopApp
+        from gpuhop_tui.tui.screens.doctor import DoctorScreen
+
+        if self.source is None or not isinstance(self.app, GpuhopApp):
+            self.notify("The fleet is not open yet", timeout=3)
+            return
+        app = self.app
+        app.push_screen(DoctorScreen(self.source, app.config_path, app.templates))
+
+    def action_keys(self) -> None:
+        """Look at the agent's keys, and act upon them."""
+        from gpuhop_tui.tui.screens.keys import KeysScreen
+
+        if self.source is None:
+            self.notify("The fleet is not open yet", timeout=3)
+            return
+        self.app.push_screen(KeysScreen(self.source.keychain, self.clock))
+
+    def _offer_keys(self, agent: str) -> None:
+        """Say once, where it is so, that there is no agent or none with keys, and what helps."""
+        if self._keys_offered or not agent:
+            return
+        self._keys_offered = True
+        if words := keys_offer(agent, shown_key(self.app, "keys")):
+            self.notify(words, severity="warning", timeout=8, markup=False)
 
     def action_details(self) -> None:
         """Show every figure of the selected GPU."""
