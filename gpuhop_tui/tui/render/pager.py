@@ -151,6 +151,10 @@ class LinePager(Generic[Item]):
         """Whether the first line of all is in view."""
         return self._held is not None and (self.top, self.skipped) == (0, 0)
 
+    def begins_with(self, item: Item | None) -> bool:
+        """Whether this very item is the first that is held."""
+        return bool(self._held) and self._held is not None and self._held[0] is item
+
     def prepend(self, items: Sequence[Item]) -> None:
         """Older ones are there too: what is in view stays."""
         if self._held is None or not items:

@@ -34,7 +34,7 @@ class TailsScreen(ReadingScreen):
     """The tails that were asked for. Leaving it ends them."""
 
     CSS_PATH = "tails.tcss"
-    HELP_FIRST = "In a tail"
+    HELP_FIRST = "In a tail or a log"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("tail-add", "tail-pause", "tail-search", "tail-next", "tail-previous"),
         *bindings("tail-wrap", "tail-copy", "tail-close", "tail-leave"),
