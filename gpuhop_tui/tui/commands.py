@@ -11,6 +11,8 @@ from textual.content import Content
 
 from gpuhop_tui.containers.context import PRESETS
 from gpuhop_tui.fleet.summary import node_totals
+from gpuhop_tui.tui.render.containers import all_containers, state_words
+from gpuhop_tui.tui.render.engine import short_image
 from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.render.sessions import all_sessions, describe
 from gpuhop_tui.tui.render.tree import Sort
@@ -89,6 +91,12 @@ class FleetCommands(Provider):
         for session in all_sessions(dashboard.state.nodes if dashboard.state else ()):
             name = f"session: {clean(session.name)} on {clean(session.node)}"
             yield name, describe(session), partial(dashboard.go_to_session, session)
+        for name, do in dashboard.container_commands():
+            yield name, "Containers", do
+        for container in all_containers(dashboard.state.nodes if dashboard.state else ()):
+            name = f"container: {clean(container.name)} on {clean(container.node)}"
+            words = f"{state_words(container).text}, {short_image(container.image, 50)}"
+            yield name, words, partial(dashboard.go_to_container, container)
         yield "Theme", "Change the colours", app.action_change_theme
         yield "Help", "Keys and glyphs", partial(app.run_action, "help")
         yield "Save a screenshot", "Write an SVG picture of the screen", _screenshot(app)

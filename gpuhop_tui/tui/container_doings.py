@@ -37,24 +37,22 @@ class Doings:
     async def do(
         self, word: str, deeds: Mapping[Key, Callable[[], Awaitable[object]]]
     ) -> dict[Key, Failure]:
-        """Does all of `deeds` but those where something is under way; returns what failed.
+        """Does all of `deeds`; returns what failed.
 
-        `word` is what is shown meanwhile: "stopping".
+        `word` is what is shown meanwhile: "stopping". Another deed may begin at the same place
+        before one has ended, as a kill while a stop takes its time.
         """
-        free = {key: deed for key, deed in deeds.items() if key not in self.busy}
-        for key in free:
+        for key in deeds:
             self.busy[key] = word
             self.failures.pop(key, None)
         self._changed()
-        try:
-            results = await asyncio.gather(*(self._one(*each) for each in free.items()))
-        finally:
-            for key in free:
-                self.busy.pop(key, None)
-            self._changed()
-        return {key: failure for key, failure in zip(free, results, strict=True) if failure}
+        work = (self._one(word, key, deed) for key, deed in deeds.items())
+        results = await asyncio.gather(*work)
+        return {key: failure for key, failure in zip(deeds, results, strict=True) if failure}
 
-    async def _one(self, key: Key, deed: Callable[[], Awaitable[object]]) -> Failure | None:
+    async def _one(
+        self, word: str, key: Key, deed: Callable[[], Awaitable[object]]
+    ) -> Failure | None:
         failure = None
         try:
             await deed()
@@ -65,7 +63,9 @@ class Doings:
         except Exception as error:
             log.exception("unexpected failure")
             failure = Failure(f"{type(error).__name__}: {error}", "The log file has the details.")
-        self.busy.pop(key, None)
+        finally:
+            if self.busy.get(key) == word:
+                del self.busy[key]
         if failure is not None:
             self.failures[key] = str(failure)
         self._changed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,14 +55,14 @@ LOST = LostGpus(
 
 
 def container(name: str, now: float, **fields: Any) -> Container:
-    """A running container; `fields` as the model names them. Its id ends in its name's hash."""
+    """A running container; `fields` as the model names them. Its id is its name's hash."""
     state = fields.get("state", "running")
     running = state in ("running", "paused", "restarting")
     why = "not running" if not running else "not measured yet"
     figures = ("cpu_percent", "memory_bytes", "gpu_memory_bytes")
     usual: dict[str, Any] = {
         "node": "gpu-01",
-        "id": f"{sum(map(ord, name)):064x}",
+        "id": hashlib.sha256(name.encode()).hexdigest(),
         "image": "pytorch-ssh:2.8",
         "image_id": "sha256:" + "a" * 64,
         "command": "/usr/sbin/sshd -D",
@@ -321,8 +322,10 @@ class FakeContainers:
         self.engine = FakeEngine(node, listing)
         self.watched = False
         self.refusal: Exception | None = None
+        self.start_refusal: Exception | None = None  # of `start` alone
         self.around = Surroundings(self.engine.known, user="gpu-user", home="/home/gpu-user")
         self.started: list[ContainerSpec] = []
+        self.since: list[Surroundings | None] = []
         self.born = container("new", 0.0, node=node)  # what a start makes
         self.builds: list[tuple[str, Any]] = []
         self.build_steps: tuple[BuildProgress, ...] = ()
@@ -347,6 +350,9 @@ class FakeContainers:
     ) -> Started:
         await self.engine.gate.wait()
         self._refuse()
+        self.since.append(since)
+        if self.start_refusal is not None:
+            raise self.start_refusal
         self.started.append(spec)
         return Started(self.born, spec)
 

@@ -35,7 +35,7 @@ async def test_the_first_screen_has_everything(size: tuple[int, int]) -> None:
             "jump-server", "● gpu-01", "waiting 4 s", "host key changed", "answer of edge…", "sim",
             "gpu-user@10.0.0.50:2222", "97 %", "54/80 G", "marie",
             "1 processes", "python train.py",
-            "f freest", "/ filter", "o sort", "r retry", "d details", "? help", "q quit",
+            "f freest", "/ filter", "r retry", "d details", "? help", "q quit",
         ):  # fmt: skip
             assert words in shown, words
     assert fleet.stopped

@@ -66,7 +66,7 @@ async def test_sessions_are_listed(size: tuple[int, int]) -> None:
             "OutOfMemoryError", "4s", "1d 1h",
         ):  # fmt: skip
             assert words in shown, words
-        for key in ("⏎ hop", "a attach", "t tail", "N new", "x kill"):
+        for key in ("⏎ hop", "a attach", "t tail", "N new", "x end"):
             assert key in screen_text(pilot), key
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -94,6 +94,12 @@ def container_rows(
         lines = _lines(container, table)
         rows += [(container.key, line if live else dimmed(line)) for line in lines]
     return rows + [(None, line) for line in _why_missing(listing, width)]
+
+
+def all_containers(nodes: Iterable[NodeState]) -> Iterator[Container]:
+    """Every container that was seen on these nodes."""
+    for node in nodes:
+        yield from node.containers.containers if node.containers else ()
 
 
 def _none(node: NodeState, width: int, keys: KeyNames) -> list[Line]:

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
 from textual.screen import ModalScreen
 
-from gpuhop_tui.containers.model import Container
-from gpuhop_tui.tui.container_doings import Doings
+from gpuhop_tui.containers.model import Container, Image
+from gpuhop_tui.ssh.status import LinkState
+from gpuhop_tui.tui.container_doings import Doings, Failure
+from gpuhop_tui.tui.keymap import KEYS, shown_key
+from gpuhop_tui.tui.render.engine import Key, image_title, users_of
+from gpuhop_tui.tui.render.line import clean
+from gpuhop_tui.tui.render.units import plural
 from gpuhop_tui.tui.screens.session_actions import SessionActions
+
+if TYPE_CHECKING:
+    from gpuhop_tui.containers.engine import Engine
+    from gpuhop_tui.fleet.containers import NodeContainers
+    from gpuhop_tui.tui.screens.container_menu import MenuItem
+
+Deed = Callable[[], Awaitable[object]]
+
+# What is shown while it is done, and once it is
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "start": ("starting", "started"),
+    "stop": ("stopping", "stopped"),
+    "kill": ("killing", "killed"),
+    "restart": ("restarting", "restarted"),
+    "remove": ("removing", "removed"),
+}
+_ELSEWHERE = ("logs", "stats", "copy-in", "copy-out")  # keys that the menu names, too
 
 
 class ContainerActions(SessionActions):
@@ -16,13 +42,17 @@ class ContainerActions(SessionActions):
         super().__init__()
         self.doings = Doings(self._show_doings)
         self._watched_engine: str | None = None  # the node whose containers are listed
+        self._image_names: dict[Key, str] = {}  # what the user called an image that he made
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys are there where they do something."""
+        view = self.view
         if action == "images":
-            return self.view.shows_containers
+            return view.shows_containers
         if action in ("container_menu", "mark"):
-            return self.view.selected_container is not None
+            return view.selected_container is not None
+        if action == "stop" and view.shows_containers:
+            return view.selected_container is not None or view.selected_image is not None
         return super().check_action(action, parameters)
 
     # Listing, for as long as somebody looks
@@ -49,7 +79,18 @@ class ContainerActions(SessionActions):
         self.view.lay_out()
         self.set_focus(self.view.containers)
 
-    # Looking
+    def show_selected(self) -> None:
+        raise NotImplementedError
+
+    # Marks and images
+
+    @property
+    def chosen_containers(self) -> tuple[Container, ...]:
+        """The marked containers in view; where none is marked, the selected one."""
+        if not self.view.shows_containers or self.view.containers.shows_images:
+            return ()
+        selected = self.view.selected_container
+        return self.view.containers.marked or ((selected,) if selected else ())
 
     def action_images(self) -> None:
         """Show the engine's images, or again its containers."""
@@ -76,10 +117,258 @@ class ContainerActions(SessionActions):
             self.show_selected()
         return cleared
 
+    # Choosing what to do
+
+    def action_container_menu(self) -> None:
+        """Choose from all that can be done to the chosen containers."""
+        from gpuhop_tui.tui.render.container_facts import container_facts
+        from gpuhop_tui.tui.screens.container_menu import ContainerMenu
+
+        chosen = self.chosen_containers
+        if not chosen:
+            return
+        first = chosen[0]
+        title = f"{_called(chosen)} on {first.node}"
+
+        def facts(width: int) -> list[Any]:
+            if len(chosen) > 1:
+                return []
+            sample = self.view.node.sample if self.view.node else None
+            return [*container_facts(first, sample, width, self.clock()), ()]
+
+        def done(deed: str | None) -> None:
+            if deed is not None:
+                self.do_to(chosen, deed)
+
+        self.app.push_screen(ContainerMenu(title, self._menu(chosen), facts), done)
+
+    def _menu(self, chosen: Sequence[Container]) -> list[MenuItem]:
+        from gpuhop_tui.tui.screens.container_menu import MenuItem
+
+        running = any(each.running for each in chosen)
+        ended = any(not each.running for each in chosen)
+        alone = "" if len(chosen) == 1 else "one at a time"
+        items = [
+            MenuItem("s", "s", "start", "start", "" if ended else "it runs"),
+            MenuItem("x", "x", "stop, kill or remove…", "end"),
+            MenuItem("r", "r", "restart…", "restart", "" if running else "it does not run"),
+            MenuItem("n", "n", "rename…", "rename", alone),
+            MenuItem("c", "c", "make an image of…", "commit", alone),
+        ]
+        for key in (each for each in KEYS if each.id in _ELSEWHERE):
+            if len(chosen) == 1 and self._can(key.action):
+                bound = self.app._keymap.get(key.id, key.keys).partition(",")[0]
+                shown = shown_key(self.app, key.id)
+                items.append(MenuItem(bound, shown, key.label, key.action))
+        return items
+
+    def _can(self, action: str) -> bool:
+        return hasattr(self, f"action_{action}") and bool(self.check_action(action, ()))
+
+    def container_commands(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """What can be done now to what is chosen, for the command palette."""
+        chosen, image, node = self.chosen_containers, self.view.selected_image, self.view.node
+        for item in self._menu(chosen) if chosen else ():
+            if not item.why_not:
+                name = f"{item.title} {_called(chosen)} on {clean(chosen[0].node)}"
+                yield name, partial(self.do_to, chosen, item.deed)
+        if image is not None and node is not None:
+            name = f"Remove image {image_title(image)} on {clean(node.name)}"
+            yield name, partial(self._ask_to_remove_image, image)
+        if self.view.shows_containers:
+            shown = "Containers" if self.view.containers.shows_images else "Images and disk use"
+            yield f"{shown} of {clean(node.name if node else '')}", self.action_images
+
+    def do_to(self, chosen: Sequence[Container], deed: str) -> None:
+        """Do something to containers of one node, after the question that it needs."""
+        if deed == "start":
+            self._do("start", [each for each in chosen if not each.running])
+        elif deed == "end":
+            running = any(each.running for each in chosen)
+            self._ask_to_end(chosen, ("stop", "kill", "remove") if running else ("remove",))
+        elif deed in ("restart", "remove"):
+            self._ask_to_end(chosen, (deed,))
+        elif deed == "rename":
+            self._ask_for_name(chosen[0])
+        elif deed == "commit":
+            self._ask_for_image(chosen[0])
+        else:
+            self.call_later(self.run_action, deed)
+
+    def action_stop(self) -> None:
+        """Stop, kill or remove the chosen containers; remove an image; or end a session."""
+        if self.view.selected_image is not None:
+            self._ask_to_remove_image(self.view.selected_image)
+        elif self.chosen_containers:
+            self.do_to(self.chosen_containers, "end")
+        elif not self.view.shows_containers:
+            super().action_stop()
+
+    # Asking
+
+    def _ask_to_end(self, chosen: Sequence[Container], ways: Sequence[str]) -> None:
+        from gpuhop_tui.containers.actions import losses
+        from gpuhop_tui.fleet.containers import gpu_processes
+        from gpuhop_tui.tui.screens.end_containers import EndContainersDialog
+
+        containers = self._engine_of(chosen[0].node)
+        if containers is None:
+            return
+        state = self.state.node(chosen[0].node) if self.state else None
+        sample = state.live_sample if state else None
+
+        def answered(way: str | None) -> None:
+            if way in ("stop", "kill", "restart"):
+                self._do(way, [each for each in chosen if each.running])
+            elif way is not None:
+                self._do(way, chosen)
+
+        dialog = EndContainersDialog(
+            chosen,
+            ways,
+            partial(losses, containers.engine),
+            partial(gpu_processes, sample=sample),
+            self.clock,
+        )
+        self.app.push_screen(dialog, answered)
+
+    def _ask_for_name(self, container: Container) -> None:
+        from gpuhop_tui.containers.actions import rename
+        from gpuhop_tui.containers.names import check_container_name
+        from gpuhop_tui.tui.screens.name_dialog import NameDialog
+
+        containers = self._engine_of(container.node)
+        if containers is None:
+            return
+
+        async def use(name: str) -> None:
+            if name != container.name:
+                await rename(containers.engine, container, name)
+
+        title = f"Rename {container.name} on {container.node}"
+        words = "Its new name:"
+        dialog = NameDialog(title, words, container.name, check_container_name, "Rename", use)
+        self.app.push_screen(dialog)
+
+    def _ask_for_image(self, container: Container) -> None:
+        from gpuhop_tui.containers.actions import commit
+        from gpuhop_tui.containers.names import check_image_name
+        from gpuhop_tui.tui.screens.name_dialog import NameDialog
+
+        containers = self._engine_of(container.node)
+        if containers is None:
+            return
+
+        def named(name: str | None) -> None:
+            if name is not None:
+                self._image_names[container.key] = name
+                deed = partial(commit, containers.engine, container, name)
+                told = f"{container.name} is now an image, too: {name}"
+                self._begin("making an image", {container.key: deed}, container.node, told)
+
+        title = f"Make an image of {container.name} on {container.node}"
+        words = "The image's name. What is mounted is left out; it stands still meanwhile."
+        before = self._image_names.get(container.key, f"{container.name.lower()}:latest")
+        self.app.push_screen(NameDialog(title, words, before, check_image_name, "Make"), named)
+
+    def _ask_to_remove_image(self, image: Image) -> None:
+        from gpuhop_tui.tui.screens.confirm import ConfirmDialog
+
+        node = self.view.node
+        containers = self._engine_of(node.name) if node else None
+        if node is None or containers is None:
+            return
+        title = image_title(image)
+        users = users_of(image, node.containers) if node.containers else []
+        if users:
+            what = f"{title} is the image of {', '.join(users)}. Remove what is made of it first."
+            self._say(node.name, what, "warning")
+            return
+
+        def confirmed(yes: bool | None) -> None:
+            if yes:
+                deed = partial(_remove_image, containers.engine, image)
+                words = f"{title} was removed"
+                self._begin("removing", {(node.name, image.id): deed}, node.name, words)
+
+        words = ["It has to be pulled or built again to be used again."]
+        if len(image.tags) > 1:
+            words.insert(0, f"All its names go: {', '.join(image.tags)}.")
+        question = f"Remove image {title} on {node.name}?"
+        self.app.push_screen(ConfirmDialog(question, words, "remove it"), confirmed)
+
+    def _engine_of(self, node: str) -> NodeContainers | None:
+        """A node's engine; None, after it was said why, where it is not to be had."""
+        state = self.state.node(node) if self.state else None
+        if state is None or self.source is None:
+            return None
+        if state.link.state is not LinkState.UP:
+            self._refuse(state)
+            return None
+        return self.source.containers(node)
+
+    # Doing
+
+    def _do(self, deed: str, chosen: Sequence[Container]) -> None:
+        containers = self._engine_of(chosen[0].node) if chosen else None
+        if containers is None:
+            return
+        deeds = {each.key: _deed(deed, containers.engine, each) for each in chosen}
+        doing, done = _WORDS[deed]
+        words = f"{_called(chosen)} {'was' if len(chosen) == 1 else 'were'} {done}"
+        self._begin(doing, deeds, chosen[0].node, words)
+
+    def _begin(self, doing: str, deeds: Mapping[Key, Deed], node: str, done: str) -> None:
+        """Do it all in the background; say `done` where nothing fails."""
+
+        async def work() -> None:
+            failures = await self.doings.do(doing, deeds)
+            self._tell_failures(node, failures.values(), len(deeds))
+            if not failures:
+                self._say(node, done, "information")
+
+        self.run_worker(work(), name=doing, exit_on_error=False)
+
+    def _tell_failures(self, node: str, failures: Iterable[Failure], number: int) -> None:
+        """Each is said in full where it happened, in the list; here, too, where it is one."""
+        said = list(failures)
+        if len(said) == 1:
+            self._say(node, str(said[0]), "error")
+        elif said:
+            words = f"{len(said)} of {number} failed; the list says why at each. {said[0].message}"
+            self._say(node, words, "error")
+
     def _show_doings(self) -> None:
+        if not self.is_attached:
+            return
         self.view.containers.busy = self.doings.busy
         self.view.containers.failures = self.doings.failures
         self.view.lay_out()
 
-    def show_selected(self) -> None:
-        raise NotImplementedError
+
+def _called(chosen: Sequence[Container]) -> str:
+    return clean(chosen[0].name) if len(chosen) == 1 else plural(len(chosen), "container")
+
+
+def _deed(name: str, engine: Engine, container: Container) -> Deed:
+    from gpuhop_tui.containers import actions
+
+    match name:
+        case "start":
+            return partial(actions.start, engine, container)
+        case "stop":
+            return partial(actions.stop, engine, container)
+        case "kill":
+            return partial(actions.stop, engine, container, seconds=0)
+        case "restart":
+            return partial(actions.restart, engine, container)
+        case _:
+            return partial(actions.remove, engine, container, force=container.running)
+
+
+async def _remove_image(engine: Engine, image: Image) -> None:
+    """All its tags: the last one that goes takes it away."""
+    from gpuhop_tui.containers.actions import remove_image
+
+    for name in image.tags or (image.id,):
+        await remove_image(engine, name)
