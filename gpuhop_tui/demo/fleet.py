@@ -7,28 +7,17 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
 from gpuhop_tui.demo.scenario import BASTIONS, DemoBastion
-from gpuhop_tui.fleet.containers import NodeContainers
-from gpuhop_tui.fleet.doctor.examine import Scope
-from gpuhop_tui.fleet.doctor.finding import Finding
 from gpuhop_tui.fleet.fleet import Fleet
-from gpuhop_tui.fleet.sessions import NodeSessions
-from gpuhop_tui.fleet.state import FleetSource, FleetState, HistoryPoint
-from gpuhop_tui.problem import ErrorKind, Problem
-from gpuhop_tui.sessions.hop import EXIT_NO_LINK
-from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.ssh.guard.guard import GuardSettings
-from gpuhop_tui.ssh.keychain import Keychain
 from gpuhop_tui.ssh.prompts import Prompter
-from gpuhop_tui.ssh.terminal import Terminal
 
-PROBE_ONLY = "the demo's nodes have no shells, sessions or containers"
 SECONDS_TO_START = 20.0
 SECONDS_TO_END = 5.0
 
@@ -106,74 +95,24 @@ class DemoServers:
         )
 
 
-class DemoFleet:
+class DemoFleet(Fleet):
     """The fleet of the demo. Stopping it ends the servers too."""
 
-    def __init__(self, fleet: FleetSource, servers: DemoServers) -> None:
-        self._fleet = fleet
-        self._servers = servers
-
-    @property
-    def state(self) -> FleetState:
-        return self._fleet.state
-
-    def changes(self) -> AsyncIterator[FleetState]:
-        return self._fleet.changes()
-
-    def history(self, node: str, gpu_index: int) -> Sequence[HistoryPoint]:
-        return self._fleet.history(node, gpu_index)
-
-    def retry(self, name: str | None = None) -> None:
-        self._fleet.retry(name)
-
-    def lock_agent(self, locked: bool) -> None:
-        self._fleet.lock_agent(locked)
-
-    def revoke_grant(self, grant: int) -> None:
-        self._fleet.revoke_grant(grant)
-
-    def watch_sessions(self, wanted: bool) -> None:
-        self._fleet.watch_sessions(wanted)
-
-    def sessions(self, node: str) -> NodeSessions | None:
-        return self._fleet.sessions(node)
-
-    def watch_containers(self, wanted: bool) -> None:
-        self._fleet.watch_containers(wanted)
-
-    def containers(self, node: str) -> NodeContainers | None:
-        return self._fleet.containers(node)
-
-    @property
-    def keychain(self) -> Keychain:
-        return self._fleet.keychain
-
-    async def hop(
-        self,
-        node: str,
-        target: HopTarget,
-        *,
-        is_asking: Callable[[], bool],
-        on_terminal: Callable[[Terminal | None], None],
-    ) -> HopResult:
-        """Refuses: the servers run what they are told on this machine, which is the user's."""
-        problem = Problem(
-            node,
-            ErrorKind.REFUSED,
-            PROBE_ONLY,
-            "Name nodes of yours in the config.",
+    def __init__(self, servers: DemoServers, plan: Plan, **options: Any) -> None:
+        """`options` are those of `Fleet`."""
+        super().__init__(
+            plan,
+            agent_socket=servers.agent_socket,
+            guard=GuardSettings(audit=servers.directory / "agent.jsonl"),
+            remember_hops=False,  # what was open ends with the demo
+            **options,
         )
-        return HopResult(HopEnd.FAILED, EXIT_NO_LINK, problem.message, problem)
-
-    def examine(self, scope: Scope) -> AsyncGenerator[Finding, None]:
-        return self._fleet.examine(scope)
-
-    async def start(self) -> None:
-        await self._fleet.start()
+        self.keychain.home = servers.directory  # nothing of the user's own is looked at
+        self._servers = servers
 
     async def stop(self) -> None:
         try:
-            await self._fleet.stop()
+            await super().stop()
         finally:
             await self._servers.close()
 
@@ -188,21 +127,16 @@ async def open_demo(
     """Start the servers and make their fleet, not yet started; `choose` may cut the plan down."""
     servers = await DemoServers.start()
     try:
-        fleet = Fleet(
+        return DemoFleet(
+            servers,
             choose(servers.plan()),
             prompter=prompter,
-            agent_socket=servers.agent_socket,
             sample_interval=sample_interval,
-            key_lifetime=None,
             retry=retry,
-            probe_only=PROBE_ONLY,
-            guard=GuardSettings(audit=servers.directory / "agent.jsonl"),
         )
-        fleet.keychain.home = servers.directory  # nothing of the user's own is looked at
     except BaseException:
         await servers.close()
         raise
-    return DemoFleet(fleet, servers)
 
 
 def _environment() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Who is in the demo: two bastions, six nodes, and what goes on there.
 
-One node is down, one has a lost GPU, one is split by MIG. Everything is marked as simulated by the
+One node is down, one has a lost GPU, one is split by MIG; one has no Docker, and one does not let
+its user at it. Everything is marked as simulated by the
 probe itself (`gpuhop_tui.probe.remote.simulated` has the format of a node's specification).
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 GIB = 2**30
 HOUR = 3600
@@ -27,6 +28,7 @@ class DemoNode:
     spec: Spec | None
     port: int = 22
     delay: float = 0.001  # seconds between it and its bastion, one way
+    engine: Literal["docker", "denied", "none"] = "docker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,13 @@ def _gpu(
     if who:
         spec["user"], spec["command"] = who
     if "container" in spec:
-        spec["container_id"] = hashlib.sha256(spec["container"].encode()).hexdigest()
+        spec["container_id"] = container_id(spec["container"])
     return spec
+
+
+def container_id(name: str) -> str:
+    """The id of a container that is there at first, as its engine and its probe have it."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def _a100(profile: str, who: tuple[str, str] | None = None, **more: Any) -> Spec:
@@ -76,6 +83,11 @@ _EVAL = ("ann", "python eval.py --suite mmlu --batch-size auto")
 
 _TRAIN_BOX = {"container": "mira-pretrain", "tmux_session": "train", "started_ago": 31 * HOUR}
 _LORA_BOX = {"container": "jonas-lora", "tmux_session": "lora", "started_ago": 3.2 * HOUR}
+_NOTEBOOK_BOX = {
+    "container": "sofia-notebook",
+    "tmux_session": "notebook",
+    "started_ago": 26 * HOUR,
+}
 _VLLM_BOX = {"container": "vllm-prod", "started_ago": 19 * 24 * HOUR}
 
 GPU_01: Spec = {
@@ -86,7 +98,7 @@ GPU_01: Spec = {
     "gpus": [
         _a100("training", _FINETUNE, **_LORA_BOX),
         _a100("training", _FINETUNE, **_LORA_BOX),
-        _a100("stalled", _NOTEBOOK, tmux_session="notebook", started_ago=26 * HOUR),
+        _a100("stalled", _NOTEBOOK, **_NOTEBOOK_BOX),
         _a100("lost"),
         _a100("bursty", _EVAL, tmux_session="eval", started_ago=0.7 * HOUR),
         _a100("idle"),
@@ -178,8 +190,18 @@ BASTIONS = (
         delay=0.031,
         nodes=(
             DemoNode("lab-a", "10.7.1.11", "lab", ("a6000", "serving"), LAB_A, delay=0.002),
-            DemoNode("lab-b", "10.7.1.12", "lab", ("a100", "mig"), LAB_B, delay=0.002),
-            DemoNode("lab-c", "10.7.1.13", "lab", ("a6000", "team-vision"), LAB_C, delay=0.002),
+            DemoNode(
+                "lab-b", "10.7.1.12", "lab", ("a100", "mig"), LAB_B, delay=0.002, engine="none"
+            ),
+            DemoNode(
+                "lab-c",
+                "10.7.1.13",
+                "lab",
+                ("a6000", "team-vision"),
+                LAB_C,
+                delay=0.002,
+                engine="denied",
+            ),
         ),
     ),
 )

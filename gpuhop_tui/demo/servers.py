@@ -1,16 +1,14 @@
 """The demo's SSH servers: bastions on loopback, and nodes that only a bastion leads to.
 
 A node has no port: its bastion hands it each connection over a socket pair, so that nobody else on
-this machine, and no way around the bastion, reaches it.
+this machine, and no way around the bastion, reaches it. Its engine has no socket either: a request
+for one (direct-streamlocal@openssh.com, OpenSSH PROTOCOL section 2.4) is answered in here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import re
-import shlex
 import signal
 import socket
 import sys
@@ -20,52 +18,64 @@ from typing import Any
 
 import asyncssh
 
+from gpuhop_tui.demo.engine.container import Container
+from gpuhop_tui.demo.login import Login
+from gpuhop_tui.demo.machine import DOCKER_SOCKET, Machine
 from gpuhop_tui.demo.pipes import Reader, Writer, join
 from gpuhop_tui.demo.scenario import DemoBastion, DemoNode
-from gpuhop_tui.probe.delivery import probe_command
 
 _OPTIONS: dict[str, Any] = {"encoding": None, "line_editor": False, "agent_forwarding": False}
 
 
 class NodeServer:
-    """One node: it lets the demo's key in, and runs the probe with simulated GPUs."""
+    """One node: it lets the demo's key in, and answers for a machine that is simulated."""
 
     def __init__(self, node: DemoNode, key: asyncssh.SSHKey, home: Path) -> None:
         self.node = node
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self._clients = _authorized(key)
         self._home = home
+        self.machine = Machine(node, home) if node.spec is not None else None
+        self._login: Login | None = None
+        if self.machine is not None:
+            self.machine.make_host_keys()
+            self._login = Login(self.machine, self.machine.seat, self._run_probe)
 
     async def talk(self, near: tuple[Reader, Writer], delay: float) -> None:
         """Serve one connection whose bytes come and go by `near`."""
-        ours, theirs = socket.socketpair()
-        far = await asyncio.open_connection(sock=theirs)
-        serving = asyncio.ensure_future(
-            _serve(
-                ours,
-                server_host_keys=[self.host_key],
-                authorized_client_keys=self._clients,
-                process_factory=self._run,
-                **_OPTIONS,
-            )
+        assert self.machine is not None
+        assert self._login is not None
+        machine, login = self.machine, self._login
+        await _serve_joined(
+            near,
+            delay,
+            server_factory=lambda: _NodeForwarding(self, machine),
+            server_host_keys=[self.host_key],
+            authorized_client_keys=self._clients,
+            process_factory=login.serve,
         )
-        try:
-            await join(near, far, delay)
-        finally:
-            serving.cancel()
 
-    async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Run the probe as sshd does: by a shell, for as long as the channel. Nothing else is run:
-        it would run on the user's own machine."""
-        command = process.command
-        if command is None or not _is_probe(command):
-            process.stderr.write(b"The demo's nodes run nothing but the probe.\n")
-            process.exit(126)
-            return
+    async def talk_to_container(
+        self, container: Container, near: tuple[Reader, Writer], delay: float
+    ) -> None:
+        """Serve one connection to a container's own SSH server, through its port of the node."""
+        assert self.machine is not None
+        login = Login(self.machine, self.machine.seat_in(container))
+        await _serve_joined(
+            near,
+            delay,
+            server_host_keys=[self.machine.host_key(container)],
+            authorized_client_keys=self._clients,
+            process_factory=login.serve,
+        )
+
+    async def _run_probe(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """Run the probe as sshd does: by a shell, for as long as the channel. It is the only
+        command that is run: it would run on the user's own machine."""
         child = await asyncio.create_subprocess_exec(
             "sh",
             "-c",
-            command,
+            process.command or "",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -89,6 +99,7 @@ class NodeServer:
 
     def _environment(self) -> dict[str, str]:
         """A login's environment, with this very Python first, so that a node always has one."""
+        assert self.machine is not None
         return {
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self._home),
@@ -97,7 +108,7 @@ class NodeServer:
             "LOGNAME": self.node.user,
             "SHELL": "/bin/sh",
             "LANG": "C.UTF-8",
-            "GPUHOP_SIMULATED": json.dumps(self.node.spec),
+            "GPUHOP_SIMULATED": str(self.machine.gpus.path),
         }
 
 
@@ -108,7 +119,7 @@ class BastionServer:
         self.bastion = bastion
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self._clients = _authorized(key)
-        self._nodes = {(each.node.host, each.node.port): each for each in nodes}
+        self._nodes = {each.node.host: each for each in nodes}
 
     async def listen(self) -> asyncio.Server:
         """Start listening at a free port of 127.0.0.1."""
@@ -120,43 +131,82 @@ class BastionServer:
             await self._talk((reader, writer))
 
     async def _talk(self, near: tuple[Reader, Writer]) -> None:
-        ours, theirs = socket.socketpair()
-        far = await asyncio.open_connection(sock=theirs)
-        serving = asyncio.ensure_future(
-            _serve(
-                ours,
-                server_factory=lambda: _Forwarding(self._nodes),
-                server_host_keys=[self.host_key],
-                authorized_client_keys=self._clients,
-                process_factory=_refuse_commands,
-                **_OPTIONS,
-            )
+        await _serve_joined(
+            near,
+            self.bastion.delay,
+            server_factory=lambda: _Forwarding(self._nodes),
+            server_host_keys=[self.host_key],
+            authorized_client_keys=self._clients,
+            process_factory=_refuse_commands,
         )
-        try:
-            await join(near, far, self.bastion.delay)
-        finally:
-            serving.cancel()
+
+
+class _NodeForwarding(asyncssh.SSHServer):
+    """A node's own sockets: its engine's, and the ports of containers with an SSH server."""
+
+    def __init__(self, node: NodeServer, machine: Machine) -> None:
+        self._node, self._machine = node, machine
+
+    def unix_connection_requested(self, dest_path: str) -> Any:
+        api = self._machine.api
+        if dest_path != DOCKER_SOCKET or api is None or not self._machine.may_use_docker:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "Connection refused")
+
+        async def serve(reader: Any, writer: Any) -> None:
+            with suppress(OSError, asyncssh.Error):
+                await api.serve(reader, writer)
+
+        return serve
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> Any:
+        local = dest_host in ("localhost", "127.0.0.1", "::1", self._node.node.host)
+        container = self._machine.ssh_container(dest_port) if local else None
+        if container is None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "Connection refused")
+
+        async def hand_over(reader: Any, writer: Any) -> None:
+            await self._node.talk_to_container(container, (reader, writer), 0.0)
+
+        return hand_over
 
 
 class _Forwarding(asyncssh.SSHServer):
     """Answers direct-tcpip requests (RFC 4254, section 7.2) by handing them to a node."""
 
-    def __init__(self, nodes: dict[tuple[str, int], NodeServer]) -> None:
+    def __init__(self, nodes: dict[str, NodeServer]) -> None:
         self._nodes = nodes
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> Any:
-        server = self._nodes.get((dest_host, dest_port))
+        server = self._nodes.get(dest_host)
         if server is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "No route to host")
-        if server.node.spec is None:
+        machine, delay = server.machine, server.node.delay
+        container = machine.ssh_container(dest_port) if machine is not None else None
+        if machine is None or (dest_port != server.node.port and container is None):
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "Connection refused")
 
         async def hand_over(reader: Any, writer: Any) -> None:
-            await server.talk((reader, writer), server.node.delay)
+            if container is not None:
+                await server.talk_to_container(container, (reader, writer), delay)
+            else:
+                await server.talk((reader, writer), delay)
 
         return hand_over
+
+
+async def _serve_joined(near: tuple[Reader, Writer], delay: float, **options: Any) -> None:
+    """One SSH connection whose bytes come and go by `near`, each `delay` seconds late."""
+    ours, theirs = socket.socketpair()
+    far = await asyncio.open_connection(sock=theirs)
+    serving = asyncio.ensure_future(_serve(ours, **options, **_OPTIONS))
+    try:
+        await join(near, far, delay)
+    finally:
+        serving.cancel()
 
 
 async def _serve(sock: socket.socket, **options: Any) -> None:
@@ -164,19 +214,6 @@ async def _serve(sock: socket.socket, **options: Any) -> None:
     with suppress(OSError, asyncssh.Error):
         connection = await asyncssh.run_server(sock, **options)
         await connection.wait_closed()
-
-
-def _is_probe(command: str) -> bool:
-    """Whether this is the probe's command; only numbers in it (the interval) may differ."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return False
-    probe = shlex.split(probe_command())
-    return len(words) == len(probe) and all(
-        word == expected or re.fullmatch(r"[\d.]+", word)
-        for word, expected in zip(words, probe, strict=True)
-    )
 
 
 async def _refuse_commands(process: asyncssh.SSHServerProcess[bytes]) -> None:

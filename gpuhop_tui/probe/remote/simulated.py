@@ -9,11 +9,13 @@ again whenever it changes). Figures follow from the seed and the clock alone:
                "profile": "training", "user": "mira", "command": "python train.py",
                "container": "train", "container_id": "…", "tmux_session": "train",
                "pid": 4711, "started_ago": 7200, "fan": false,
-               "power_limit_watts": 400, "instances": [{...}]}]}
+               "power_limit_watts": 400, "instances": [{...}],
+               "also": [{"user": "ann", "command": "…", "memory_bytes": 1073741824, ...}]}]}
 
 Profiles: `idle`, `training`, `busy`, `bursty` (inference), `stalled` (memory held, nothing runs),
 `throttled`, `lost`, `mig` (its `instances`: name, memory_total_bytes, and a process as above). GPUs
-with the same pid share a process. `problem` instead of `gpus` stands for a broken driver.
+with the same pid share a process; `also` are further ones, by what they hold. `started_at` (seconds
+since the epoch) may stand for `started_ago`. `problem` instead of `gpus` is a broken driver.
 """
 
 import hashlib
@@ -154,6 +156,11 @@ class SimulatedSource:
         else:
             gpu["utilization_percent"] = utilization
         gpu["processes"] = self._listed(spec, key, gpu["memory_used_bytes"], processes)
+        for number, each in enumerate(spec.get("also", ())):
+            room = max(0, total - gpu["memory_used_bytes"])
+            held = min(each.get("memory_bytes", GIB), room)
+            gpu["processes"].update(self._listed(each, key + ("also", number), held, processes))
+            gpu["memory_used_bytes"] += held
         gpu["missing"] = missing
         return gpu
 
@@ -188,7 +195,7 @@ class SimulatedSource:
             if spec.get(name)
         }
         age = spec.get("started_ago", 600 + int(90000 * _fraction(key, "age")))
-        details["started_at"] = int(self._started - age)
+        details["started_at"] = int(spec.get("started_at") or self._started - age)
         processes.setdefault(pid, details)
         return {pid: _mib(held * 0.99)}
 

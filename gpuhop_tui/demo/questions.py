@@ -1,0 +1,279 @@
+"""What the app asks of a node's shell, known by its wording, and the demo's answers to it.
+
+A node of the demo is the user's own machine: nothing that comes over SSH is ever run there, beside
+the probe. So each question is recognised as one of the app's (it is built again from what was read
+in it, and has to come out the same) and answered from the demo's state; any other is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gpuhop_tui.containers import find_engine, surroundings
+from gpuhop_tui.demo.machine import DOCKER_SOCKET, TMUX, Machine, Seat
+from gpuhop_tui.demo.shell.shell import Running, Shell
+from gpuhop_tui.demo.tmux.commands import TmuxError, run_all
+from gpuhop_tui.demo.tmux.server import VERSION, Session, TmuxServer
+from gpuhop_tui.fleet.doctor import remote
+from gpuhop_tui.sessions import tmux, tmux_actions
+from gpuhop_tui.sessions.tmux import Tmux, Wanted
+from gpuhop_tui.sessions.tmux_actions import NewSession
+
+REFUSED = 126
+_WORD = re.compile(r"gh[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a question is answered with."""
+
+    status: int = 0
+    text: str = ""
+
+
+def answer(machine: Machine, seat: Seat, script: str) -> Said | None:
+    """What a script of the app's comes to on this node; None: it is none of the app's."""
+    for of_seat in (_find, _list, _last_lines, _new_session, _act, _look_again):
+        if (said := of_seat(seat, script)) is not None:
+            return said
+    for of_machine in (_sockets, _around):
+        if (said := of_machine(machine, script)) is not None:
+            return said
+    return None
+
+
+# tmux: `gpuhop_tui.sessions`
+
+
+def _tmux(seat: Seat) -> Tmux:
+    servers = (seat.tmux, *([seat.hops] if seat.hops.sessions else []))
+    return Tmux(TMUX, VERSION, tuple(server.socket for server in servers))
+
+
+def _find(seat: Seat, script: str) -> Said | None:
+    if script != tmux.find_script():
+        return None
+    found = _tmux(seat)
+    return Said(text="\n".join([found.program, f"tmux {found.version}", *found.sockets, ""]))
+
+
+def _list(seat: Seat, script: str) -> Said | None:
+    word = _WORD.search(script)
+    sockets = tuple(dict.fromkeys(re.findall(r" -u -S (\S+) list-panes ", script)))
+    if word is None or script != tmux.list_script(Tmux(TMUX, VERSION, sockets), word[0]):
+        return None
+    parts = [f"{int(time.time())}\n"]
+    lines = [line for line in script.split("\n") if line.startswith("ask ")]
+    for number, (socket, line) in enumerate(zip(sockets, lines, strict=True)):
+        status, text = _run_line(seat, socket, line)
+        parts.append(text + f"{word[0]}S{word[0]}{number}{word[0]}{status}{word[0]}E\n")
+    return Said(text="".join(parts))
+
+
+def _last_lines(seat: Seat, script: str) -> Said | None:
+    word = _WORD.search(script)
+    panes = []
+    for line in script.split("\n"):
+        if found := re.match(r"ask \S+ -u -S (\S+) ", line):
+            asked = re.findall(r"capture-pane -p -J -t (\S+) -S (-?\d+) -E (-?\d+)", line)
+            panes += [Wanted(found[1], pane, (int(a), int(b))) for pane, a, b in asked]
+    if word is None or not panes:
+        return None
+    if script != tmux.last_lines_script(Tmux(TMUX, VERSION, ()), panes, word[0]):
+        return None
+    parts = []
+    for line in script.split("\n"):
+        if found := re.match(r"ask \S+ -u -S (\S+) ", line):
+            parts.append(_run_line(seat, found[1], line)[1])
+        elif line.startswith("printf "):
+            parts.append(shlex.split(line)[2] + "\n")
+    return Said(text="".join(parts))
+
+
+def _run_line(seat: Seat, socket: str, line: str) -> tuple[int, str]:
+    """The tmux commands in a line of the app's, `"$t" -u -S SOCKET COMMANDS 2>&1`."""
+    server = seat.server_at(socket)
+    if server is None:
+        return 1, f"error connecting to {socket} (No such file or directory)\n"
+    words = [word for word in shlex.split(line) if word not in ("2>&1", "2>/dev/null")]
+    try:
+        lines = run_all(server, words[words.index(socket) + 1 :])
+    except TmuxError as error:
+        return 1, f"{error}\n"
+    return 0, "".join(f"{each}\n" for each in lines)
+
+
+def _new_session(seat: Seat, script: str) -> Said | None:
+    wanted = _read_new_session(script)
+    if wanted is None or script != tmux_actions.new_session_script(wanted):
+        return None
+    place = seat.place()
+    home = place.home
+    directory = wanted.directory or home
+    if not directory.startswith("/"):
+        directory = f"{home}/{directory.removeprefix('~').removeprefix('/')}".rstrip("/")
+    if not place.files.is_folder(directory) and directory != home:
+        return Said(66)
+    server = seat.server_at(wanted.socket) if wanted.socket else seat.tmux
+    if server is None:
+        return Said(1, "error connecting to the socket\n")
+    place.directory = directory
+    program = Running(place, wanted.command) if wanted.command else Shell(place)
+    try:
+        session = server.new(
+            wanted.name,
+            program,
+            size=(wanted.columns, wanted.rows),
+            cwd=directory,
+            stays=bool(wanted.command),
+        )
+    except ValueError as error:
+        return Said(1, f"{error}\n")
+    return Said(text=f"{session.id} {session.window.pane.id} {server.socket}\n")
+
+
+def _read_new_session(script: str) -> NewSession | None:
+    """What `new_session_script` was given."""
+    parts = {
+        "directory": re.search(r"^d=(.*)$", script, re.MULTILINE),
+        "command": re.search(
+            r"^  bash\|zsh\|ksh\|fish\) (.*) ;;$", script, re.MULTILINE | re.DOTALL
+        ),
+        "flags": re.search(r"^then set -- (.*) -- \"\$@\"$", script, re.MULTILINE | re.DOTALL),
+        "exec": re.search(r'^exec "\$t" -u (.*) -c "\$c" ', script, re.MULTILINE | re.DOTALL),
+    }
+    if parts["directory"] is None or parts["command"] is None or parts["exec"] is None:
+        return None
+    try:
+        directory = shlex.split(parts["directory"][1])[0]
+        command = shlex.split(parts["command"][1])[4:]  # after: set -- $s -lic
+        server = shlex.split(parts["exec"][1])
+        flags = shlex.split(parts["flags"][1]) if parts["flags"] else []
+        at = server.index("new-session")
+        environment = dict(_bare(each).partition("=")[::2] for each in flags if each != "-e")
+        return NewSession(
+            _bare(server[server.index("-s") + 1]),
+            directory="" if directory == "$HOME" else directory.removeprefix("$HOME/"),
+            command=_bare(command[0]) if command else "",
+            environment=environment,
+            socket=server[1] if server[:at][0] == "-S" else None,
+            columns=int(server[server.index("-x") + 1]),
+            rows=int(server[server.index("-y") + 1]),
+        )
+    except (ValueError, IndexError):
+        return None
+
+
+def _bare(word: str) -> str:
+    r"""Without the escape that keeps tmux from reading a `;` at its end as its own."""
+    return word[:-2] + ";" if word.endswith("\\;") else word
+
+
+_ACT = re.compile(
+    re.escape(tmux.FIND_TMUX) + r"k=(?P<socket>.*)\n"
+    r'is=\$\("\$t" -S "\$k" display-message -p -t (?P<id>\S+): "#\{pid\} #\{session_created\}"\)\n'
+    r'\[ "\$is" = "(?P<meant>\d+ \d+)" \] \|\| exit (?P<gone>\d+)\n'
+    r'(?:"\$t" -S "\$k" kill-session -t (?P<kill>\S+)'
+    r'|\[ "\$\("\$t" -S "\$k" display-message -p -t (?P<pane>\S+) "#\{pane_dead\}"\)" = 1 \]'
+    r' \|\| exit (?P<alive>\d+)\n"\$t" -S "\$k" kill-pane -t (?P=pane))'
+)
+
+
+def _act(seat: Seat, script: str) -> Said | None:
+    """The end of a session, or of a dead pane."""
+    found = _ACT.fullmatch(script)
+    if found is None:
+        return None
+    server = seat.server_at(shlex.split(found["socket"])[0])
+    session = server.find_session(shlex.split(found["id"])[0]) if server is not None else None
+    if server is None or session is None or found["meant"] != meant(server, session):
+        return Said(int(found["gone"]))
+    if found["kill"]:
+        server.kill(session)
+        return Said()
+    place = server.find_window(shlex.split(found["pane"])[0])
+    if place is None or not place[1].pane.dead:
+        return Said(int(found["alive"]))
+    server.close_window(*place)
+    return Said()
+
+
+def meant(server: TmuxServer, session: Session) -> str:
+    """By what the app tells a session from a later one with its id."""
+    return f"{server.pid} {session.created_at}"
+
+
+def _look_again(_: Seat, script: str) -> Said | None:
+    """`have_end_told`: there are no processes here, and so nothing was missed."""
+    return Said() if re.fullmatch(r"kill -CHLD \d+( \d+)*", script) else None
+
+
+# The engine's surroundings: `gpuhop_tui.containers`
+
+
+def _sockets(machine: Machine, script: str) -> Said | None:
+    found = re.search(r"^for s in (\S+)", script, re.MULTILINE)
+    wanted = shlex.split(found[1])[0] if found else ""
+    if not wanted or script != find_engine.script(wanted):
+        return None
+    user = machine.node.user
+    lines = [f"user {user}", f"groups {user}"]
+    if wanted == DOCKER_SOCKET and machine.engine is not None:
+        may = machine.may_use_docker
+        lines += [f"listening {wanted}", f"usable {wanted}" if may else f"denied docker {wanted}"]
+        lines.append("program docker")
+    return Said(text="\n".join([*lines, ""]))
+
+
+def _around(machine: Machine, script: str) -> Said | None:
+    looks = re.findall(r'^\[ -e (.*) \] \|\| echo "missing \d+"$', script, re.MULTILINE)
+    try:
+        paths = [_tilde(shlex.split(each)[0]) for each in looks]
+    except (ValueError, IndexError):
+        return None
+    if script != surroundings.script(paths):
+        return None
+    lines = [f"user {machine.node.user}", f"home {machine.home}", *_listening(machine)]
+    for number, path in enumerate(paths):
+        whole = machine.home + path[1:] if path.startswith("~") else path
+        if not machine.files.is_folder(whole) and machine.files.read(whole) is None:
+            lines.append(f"missing {number}")
+    return Said(text="\n".join([*lines, ""]))
+
+
+def _tilde(path: str) -> str:
+    return "~" + path.removeprefix("$HOME") if path.startswith("$HOME") else path
+
+
+def _listening(machine: Machine) -> Iterator[str]:
+    """As /proc/net/tcp has it, proc_pid_net(5): sshd's port, and those that are published."""
+    ports = {22}
+    for container in machine.engine.containers.values() if machine.engine else ():
+        if container.running:
+            for bindings in container.ports.values():
+                ports.update(int(each["HostPort"]) for each in bindings)
+    for number, port in enumerate(sorted(ports)):
+        yield f"port tcp   {number}: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000"
+
+
+# A look around: `gpuhop_tui.fleet.doctor`
+
+
+def examined(seat: Seat, asked: str) -> str | None:
+    """What a part of the doctor's look prints; None: it is not a whole one yet, or none."""
+    if asked == remote._READY:
+        return "gpuhop-ready\n"
+    if asked == remote._CLOCK:
+        return f"gpuhop-clock {time.time():.9f}\n"
+    if asked != remote._LOOK:
+        return None
+    place = seat.place()
+    disk = f"disk {960 << 20} {612 << 20} {place.home}"
+    lines = [f"user {place.user}", "python 3.12.7", f"tmux tmux {VERSION}", "program nvidia-smi"]
+    if place.why_no_engine.startswith("permission") or place.engine is not None:
+        lines += ["program nvidia-ctk", "program nvidia-container-runtime"]
+    return "\n".join([*lines, f"who {place.user}", disk, "gpuhop-done", ""])
