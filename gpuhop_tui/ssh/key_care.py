@@ -3,6 +3,7 @@ what is not well with them, each with the command that mends it."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from gpuhop_tui.ssh.key_facts import KeyFacts
 
+_LIFETIME = re.compile(r"([0-9]+[smhdw]?)+")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 SOON_SECONDS = 24 * 3600.0  # a certificate that ends within this time is told of
 
 
@@ -64,6 +67,7 @@ class KeyFinding:
     message: str
     command: str  # that mends it
     is_serious: bool = True  # False: could be better
+    about: HeldKey | KeyFileFacts | None = None  # None: the agent itself
 
 
 def key_findings(view: KeysView, now: float, *, home: Path | None = None) -> list[KeyFinding]:
@@ -92,18 +96,14 @@ def _of_agent(view: KeysView, home: Path | None) -> Iterator[KeyFinding]:
 def _of_file(file: KeyFileFacts, home: Path | None) -> Iterator[KeyFinding]:
     path = _shell_path(file.path, home)
     if file.mode & 0o077:
-        yield KeyFinding(
-            path,
-            f"other users may read it (mode {file.mode:04o}): ssh will not",
-            f"chmod 600 {path}",
-        )
+        words = f"other users may read it (mode {file.mode:04o}): ssh will not"
+        yield KeyFinding(path, words, f"chmod 600 {path}", about=file)
     facts = file.facts
     if facts is not None and facts.is_weak:
-        yield KeyFinding(path, _weak(facts), NEW_KEY)
+        yield KeyFinding(path, _weak(facts), NEW_KEY, about=file)
     if not file.locked and not (facts and facts.is_security_key):
-        yield KeyFinding(
-            path, "no passphrase protects it: whoever copies it is you", f"ssh-keygen -p -f {path}"
-        )
+        words = "no passphrase protects it: whoever copies it is you"
+        yield KeyFinding(path, words, f"ssh-keygen -p -f {path}", about=file)
 
 
 def _of_held(held: HeldKey, view: KeysView, now: float) -> Iterator[KeyFinding]:
@@ -111,18 +111,35 @@ def _of_held(held: HeldKey, view: KeysView, now: float) -> Iterator[KeyFinding]:
     subject = f"agent: {facts.comment or facts.fingerprint}"
     in_a_file = {file.facts.fingerprint for file in view.files if file.facts}
     if facts.is_weak and facts.fingerprint not in in_a_file and facts.certificate is None:
-        yield KeyFinding(subject, _weak(facts), NEW_KEY)
+        yield KeyFinding(subject, _weak(facts), NEW_KEY, about=held)
     certificate = facts.certificate
     if certificate is None or certificate.valid_before is None:
         return
     renew = "ssh-add -L | ssh-keygen -L -f -"
     if certificate.is_expired(now):
         message = f"its certificate {certificate.key_id} has expired: have it renewed"
-        yield KeyFinding(subject, message, renew)
+        yield KeyFinding(subject, message, renew, about=held)
     elif certificate.valid_before - now < SOON_SECONDS:
         hours = (certificate.valid_before - now) / 3600
         message = f"its certificate {certificate.key_id} ends in {hours:.0f} h: have it renewed"
-        yield KeyFinding(subject, message, renew, is_serious=False)
+        yield KeyFinding(subject, message, renew, is_serious=False, about=held)
+
+
+def read_lifetime(text: str) -> int | None:
+    """Seconds of "8h", "30m", "1h30m", "2d" (sshd_config(5), TIME FORMATS); None for nothing.
+
+    Raises ValueError, which says what is wrong.
+    """
+    text = text.strip().lower()
+    if not text:
+        return None
+    if not _LIFETIME.fullmatch(text):
+        raise ValueError('is no duration such as "8h", "30m" or "2d"')
+    parts = re.findall(r"([0-9]+)([smhdw]?)", text)
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in parts)
+    if not 0 < seconds < 1 << 32:  # the protocol of agents has 32 bits for it
+        raise ValueError("must be more than nothing, and less than an age")
+    return seconds
 
 
 NEW_KEY = "ssh-keygen -t ed25519"

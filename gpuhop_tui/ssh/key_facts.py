@@ -10,7 +10,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 
-from asyncssh.packet import PacketDecodeError, SSHPacket, String
+from gpuhop_tui.ssh.guard.wire import Fields, WireError, string
 
 _CERTIFIED = b"-cert-v01@openssh.com"
 _FOREVER = 2**64 - 1
@@ -64,22 +64,22 @@ class KeyFacts:
 
 def key_facts(blob: bytes, comment: str = "") -> KeyFacts:
     """The facts of a public key blob, as an agent lists it. A broken one has only a fingerprint."""
-    packet = SSHPacket(blob)
+    read = Fields(blob)
     name = b""
     try:
-        name = packet.get_string()
+        name = read.string()
         plain = _plain_name(name)
         if plain not in _KINDS:
-            raise PacketDecodeError
+            raise WireError("of no kind that is known here")
         if plain != name:
-            packet.get_string()  # nonce
+            read.string()  # nonce
         kind, count = _KINDS[plain]
-        fields = [packet.get_string() for _ in range(count)]
-        certificate = _certificate(packet) if plain != name else None
-    except PacketDecodeError:
+        fields = [read.string() for _ in range(count)]
+        certificate = _certificate(read) if plain != name else None
+    except WireError:
         words = name.decode("ascii", errors="replace") or "unknown"
         return KeyFacts(words, None, _fingerprint(blob), comment)
-    key = String(plain) + b"".join(String(field) for field in fields)
+    key = b"".join(string(field) for field in (plain, *fields))
     return KeyFacts(kind, _bits(kind, fields), _fingerprint(key), comment, certificate)
 
 
@@ -91,21 +91,29 @@ def _plain_name(name: bytes) -> bytes:
     return plain + b"@openssh.com" if plain.startswith(b"sk-") else plain
 
 
-def _certificate(packet: SSHPacket) -> CertificateFacts:
-    packet.get_uint64()  # serial
-    packet.get_uint32()  # for a user or a host
-    key_id = packet.get_string()
-    principals = SSHPacket(packet.get_string())
-    names = []
-    while principals:
-        names.append(principals.get_string().decode(errors="replace"))
-    after, before = packet.get_uint64(), packet.get_uint64()
+def _certificate(read: Fields) -> CertificateFacts:
+    _uint64(read)  # serial
+    read.uint32()  # for a user or a host
+    key_id, principals = read.text(), read.string()
+    after, before = _uint64(read), _uint64(read)
     return CertificateFacts(
-        key_id.decode(errors="replace"),
-        tuple(names),
-        after,
-        None if before == _FOREVER else before,
+        key_id, _texts(principals), after, None if before == _FOREVER else before
     )
+
+
+def _texts(data: bytes) -> tuple[str, ...]:
+    """The strings that a string is made of."""
+    read = Fields(data)
+    texts, taken = [], 0
+    while taken < len(data):
+        text = read.string()
+        taken += 4 + len(text)
+        texts.append(text.decode(errors="backslashreplace"))
+    return tuple(texts)
+
+
+def _uint64(read: Fields) -> int:
+    return read.uint32() << 32 | read.uint32()
 
 
 def _bits(kind: str, fields: list[bytes]) -> int:

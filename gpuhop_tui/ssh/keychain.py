@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -40,6 +42,12 @@ class Keychain:
         self._ring = ring
         self._own: OwnAgent | None = None
         self.changed = asyncio.Event()  # set by each action; to be cleared by who waits for it
+
+    @property
+    def can_confirm(self) -> bool:
+        """Whether there is a program here by which an agent can ask before each use."""
+        named = os.environ.get("SSH_ASKPASS") or "ssh-askpass"
+        return shutil.which(named) is not None
 
     async def view(self) -> KeysView:
         """How things stand. Never raises."""
