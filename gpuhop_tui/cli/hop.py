@@ -6,10 +6,12 @@ import argparse
 import asyncio
 import contextlib
 import os
+import select
 import shlex
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -170,7 +172,8 @@ async def _piped(options: argparse.Namespace, wanted: Wanted) -> int:
     from gpuhop_tui.ssh.terminal_session import SessionEnd
 
     assert wanted.command is not None
-    async with _way(options, wanted.node, HopPrompter()) as way, _ready(way) as link:
+    prompter = HopPrompter()
+    async with _way(options, wanted.node, prompter) as way, _ready(way) as link:
         command = wanted.command
         if wanted.container:
             target = await wanted.target(way, link)
@@ -180,7 +183,7 @@ async def _piped(options: argparse.Namespace, wanted: Wanted) -> int:
                 way = replace(way, route=container_route(way.route, target.door))
         try:
             async with _ready(way) as link, link.process(command) as process:
-                await _pump(process)
+                await _pump(process, lambda: prompter.asking)
                 ended_by = process.exit_signal
                 end = SessionEnd(None, ended_by[0]) if ended_by else SessionEnd(process.exit_status)
         except ProblemError as error:
@@ -200,8 +203,9 @@ async def _ready(way: Way) -> AsyncIterator[Link]:
         yield link
 
 
-async def _pump(process: SSHClientProcess[bytes]) -> None:
-    """Copies our standard streams to and from the process, until it has ended."""
+async def _pump(process: SSHClientProcess[bytes], is_asking: Callable[[], bool]) -> None:
+    """Copies our standard streams to and from the process, until it has ended. What is typed while
+    a question is on the terminal is the question's."""
     loop = asyncio.get_running_loop()
 
     async def copy(source: SSHReader[bytes], fd: int) -> None:
@@ -219,6 +223,8 @@ async def _pump(process: SSHClientProcess[bytes]) -> None:
         with contextlib.suppress(OSError, RuntimeError):  # the process or the loop has ended
             data = b"?"
             while data:
+                while os.isatty(0) and (is_asking() or not select.select([0], [], [], 0.2)[0]):
+                    time.sleep(0.05)
                 data = os.read(0, 1 << 16)
                 asyncio.run_coroutine_threadsafe(send(data), loop).result()
 

@@ -92,9 +92,11 @@ async def build_fleet(
     """The fleet of a config, not yet started. Raises `CommandError` for an unknown node."""
     from gpuhop_tui.config.resolve import plan_fleet
 
-    plan = choose_nodes(await plan_fleet(config), only)
+    whole = await plan_fleet(config)
+    plan = choose_nodes(whole, only)
 
     from gpuhop_tui.fleet.fleet import Fleet
+    from gpuhop_tui.ssh.guard.settings import guard_settings
 
     socket = config.agent.socket
     return Fleet(
@@ -104,6 +106,7 @@ async def build_fleet(
         sample_interval=config.ui.sample_interval,
         key_lifetime=config.agent.key_lifetime,
         retry=retry,
+        guard=guard_settings(config, whole),
     )
 
 

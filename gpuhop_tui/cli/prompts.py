@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import sys
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from gpuhop_tui.cli.text import clean
-from gpuhop_tui.ssh.prompts import ChallengeQuestion, NoPrompter, PassphraseQuestion
+from gpuhop_tui.ssh.prompts import (
+    ChallengeQuestion,
+    NoPrompter,
+    PassphraseQuestion,
+    SignatureAnswer,
+    SignatureQuestion,
+)
 
 Prompt = tuple[str, bool]  # what is asked, and whether typing is echoed
+T = TypeVar("T")
+Dialogue = Callable[[int, int], T | None]
+"""Talks on a terminal's descriptor until it has its answer, or the other one can be read."""
 
 
 class TerminalPrompter(NoPrompter):
@@ -47,22 +58,36 @@ class TerminalPrompter(NoPrompter):
         parts = (f"{question.hop} asks:", question.title, question.instructions)
         return await self._ask(" ".join(part for part in parts if part), question.prompts)
 
+    async def signature(self, question: SignatureQuestion) -> SignatureAnswer:
+        from gpuhop_tui.cli.signature_prompt import dialogue
+
+        answer = await self._converse(dialogue(question))
+        if answer is None:
+            who = clean(f"{question.facts.node} asked to {question.facts.what}")
+            why = "denied, for there is no terminal to ask on"
+            advice = "[[agent.guard.rules]] in the config can allow it"
+            print(f"gpuhop-tui: {who}: {why}; {advice}", file=sys.stderr)
+        return answer or SignatureAnswer.NOBODY
+
     async def _ask(self, head: str, prompts: Sequence[Prompt]) -> list[str] | None:
+        return await self._converse(lambda tty, stop: _dialogue(tty, head, prompts, stop))
+
+    async def _converse(self, dialogue: Dialogue[T]) -> T | None:
+        """One dialogue on the terminal; None where there is none."""
         async with self._turn:
             self._asking_since = time.monotonic()
             try:
-                return await _converse(self._terminal, head, prompts)
+                return await _in_thread(self._terminal, dialogue)
             finally:
                 self._spent = self.human_seconds()
                 self._asking_since = None
 
 
-async def _converse(terminal: str, head: str, prompts: Sequence[Prompt]) -> list[str] | None:
+async def _in_thread(terminal: str, dialogue: Dialogue[T]) -> T | None:
     """Ask on the terminal in a thread; cancelling ends the thread and mends the terminal."""
     stop_reading, stop = os.pipe()
-    work = asyncio.ensure_future(
-        asyncio.to_thread(_converse_blocking, terminal, head, prompts, stop_reading)
-    )
+    talk: Callable[[], T | None] = lambda: _blocking(terminal, dialogue, stop_reading)  # noqa: E731
+    work = asyncio.ensure_future(asyncio.to_thread(talk))
     try:
         return await asyncio.shield(work)
     finally:
@@ -71,15 +96,13 @@ async def _converse(terminal: str, head: str, prompts: Sequence[Prompt]) -> list
         os.close(stop_reading)
 
 
-def _converse_blocking(
-    terminal: str, head: str, prompts: Sequence[Prompt], stop: int
-) -> list[str] | None:
+def _blocking(terminal: str, dialogue: Dialogue[T], stop: int) -> T | None:
     try:
         tty = os.open(terminal, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return None  # nobody is there to ask
     try:
-        return _dialogue(tty, head, prompts, stop)
+        return dialogue(tty, stop)
     except (OSError, termios.error):
         return None  # the terminal went away
     finally:
@@ -90,13 +113,13 @@ def _dialogue(tty: int, head: str, prompts: Sequence[Prompt], stop: int) -> list
     before = termios.tcgetattr(tty)
     answers = []
     try:
-        _write(tty, "\r\x1b[K" + (clean(head) + "\n" if head else ""))
+        write(tty, "\r\x1b[K" + (clean(head) + "\n" if head else ""))
         for text, echo in prompts:
             _set_echo(tty, echo)
-            _write(tty, clean(text))
+            write(tty, clean(text))
             line = _read_line(tty, stop)
             if not echo or line is None:
-                _write(tty, "\n")
+                write(tty, "\n")
             if line is None:
                 return None
             answers.append(line)
@@ -127,7 +150,7 @@ def _read_line(tty: int, stop: int) -> str | None:
     return line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
 
 
-def _write(tty: int, text: str) -> None:
+def write(tty: int, text: str) -> None:
     data = text.encode()
     while data:
         data = data[os.write(tty, data) :]

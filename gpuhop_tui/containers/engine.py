@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gpuhop_tui.containers.errors import ContainerError, refusal
 from gpuhop_tui.containers.find_engine import DEFAULT_SOCKET, look_for_sockets, why
 from gpuhop_tui.containers.forward import SocketForward
-from gpuhop_tui.ssh.private_directory import PrivateDirectory
 from gpuhop_tui.containers.text import plain
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.ssh.link import Link
+from gpuhop_tui.ssh.private_directory import PrivateDirectory
 
 if TYPE_CHECKING:
     from docker import APIClient

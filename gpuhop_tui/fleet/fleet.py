@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,6 +21,7 @@ from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.sessions.hop import EXIT_NO_LINK, run_hop
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.ssh.agent import Agent
+from gpuhop_tui.ssh.guard.guard import GuardSettings
 from gpuhop_tui.ssh.keychain import Keychain
 from gpuhop_tui.ssh.link import Link
 from gpuhop_tui.ssh.network import Network
@@ -51,9 +51,13 @@ class Fleet:
         key_lifetime: float | None = None,
         retry: bool = True,
         probe_only: str = "",
+        guard: GuardSettings | None = None,
+        remember_hops: bool = True,
     ) -> None:
         """`sample_interval` and `key_lifetime` are seconds; without `retry` a link that fails
-        stays down. `probe_only` says why the nodes run nothing beside the probe, if so."""
+        stays down. `probe_only` says why the nodes run nothing beside the probe, if so. `guard`:
+        what a lent agent may be used for. `remember_hops`: to offer them again after a crash."""
+        self._remember_hops = remember_hops
         self._plan = plan
         self._probe_only = probe_only
         self._interval = sample_interval
@@ -63,7 +67,9 @@ class Fleet:
             agent=Agent.from_environment(agent_socket),
             key_lifetime_seconds=int(key_lifetime) if key_lifetime else None,
             retry=retry,
+            guard=guard,
         )
+        self.network.guard.listen(self._tell)
         self._monitors: dict[str, NodeMonitor] = {}
         self._sessions: dict[str, NodeSessions] = {}
         self._sessions_watched = False
@@ -77,7 +83,6 @@ class Fleet:
             node.name: _first_node_state(node) for node in plan.nodes
         }
         self._agent_line = ""
-        self._lent: Counter[str] = Counter()  # open hops that may use the agent, by node
         self._tasks: list[asyncio.Task[None]] = []
         self._subscribers: set[asyncio.Event] = set()
         self._state = self._build()
@@ -167,15 +172,23 @@ class Fleet:
         route = (routes | {each.name: each.route for each in self._plan.nodes})[node]
         if isinstance(route, Problem):
             return HopResult(HopEnd.FAILED, EXIT_NO_LINK, route.message, route)
-        self._lent[node] += route.target.forward_agent
-        self._tell()
-        try:
-            return await run_hop(
-                self.network, route, target, is_asking=is_asking, on_terminal=on_terminal
-            )
-        finally:
-            self._lent[node] -= route.target.forward_agent
-            self._tell()
+        return await run_hop(
+            self.network,
+            route,
+            target,
+            is_asking=is_asking,
+            on_terminal=on_terminal,
+            remember=self._remember_hops,
+        )
+
+    def lock_agent(self, locked: bool) -> None:
+        """Refuses everything to everybody whom the agent is lent to, until it is unlocked; what
+        was allowed for a while is over."""
+        self.network.guard.lock(locked)
+
+    def revoke_grant(self, grant: int) -> None:
+        """Ends what was allowed for a while, by its id."""
+        self.network.guard.revoke(grant)
 
     def watch_containers(self, wanted: bool) -> None:
         """Begins or ends to list the containers of every node: on while somebody looks."""
@@ -300,11 +313,16 @@ class Fleet:
             changed.set()
 
     def _build(self) -> FleetState:
+        guard = self.network.guard
+        lendings = guard.lendings
         return FleetState(
             tuple(self._bastions.values()),
             tuple(self._nodes.values()),
             self._agent_line,
-            tuple(+self._lent),
+            tuple(dict.fromkeys(lending.node for lending in lendings)),
+            lendings,
+            guard.events,
+            guard.locked,
         )
 
 

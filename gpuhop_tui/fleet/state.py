@@ -10,6 +10,7 @@ from gpuhop_tui.containers.model import Listing
 from gpuhop_tui.probe.sample import Sample
 from gpuhop_tui.problem import Problem
 from gpuhop_tui.sessions.model import TmuxSession
+from gpuhop_tui.ssh.guard.model import Lending, SignatureEvent
 from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ class FleetState:
     nodes: tuple[NodeState, ...] = ()
     agent: str = ""  # one line about the agent, such as "2 keys"
     lent_to: tuple[str, ...] = ()  # nodes with a shell open that may use the agent
+    lendings: tuple[Lending, ...] = ()  # the same, with all that is known of each
+    signatures: tuple[SignatureEvent, ...] = ()  # the guard's last decisions, oldest first
+    agent_locked: bool = False  # whether everything is refused to whom the agent is lent to
 
     def node(self, name: str) -> NodeState | None:
         return next((node for node in self.nodes if node.name == name), None)
@@ -116,6 +120,14 @@ class FleetSource(Protocol):
         on_terminal: Callable[[Terminal | None], None],
     ) -> HopResult:
         """Hands the terminal over to a session on a node until it is left. See `run_hop`."""
+        ...
+
+    def lock_agent(self, locked: bool) -> None:
+        """Refuses everything to everybody whom the agent is lent to, until it is unlocked."""
+        ...
+
+    def revoke_grant(self, grant: int) -> None:
+        """Ends what was allowed for a while, by its id."""
         ...
 
     def watch_containers(self, wanted: bool) -> None:

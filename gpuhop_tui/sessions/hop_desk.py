@@ -17,9 +17,11 @@ from gpuhop_tui.sessions import menu
 from gpuhop_tui.sessions.hop_keys import HeldKeys, MenuKeyFinder, SentKeys, first_key, parted
 from gpuhop_tui.sessions.hop_target import EXIT_NO_LINK, HopEnd, HopResult
 from gpuhop_tui.sessions.screen_view import View
+from gpuhop_tui.sessions.signature_line import KEYS, answers_line, key_line, question_line
 from gpuhop_tui.ssh import keepalive
 from gpuhop_tui.ssh.link import Link
 from gpuhop_tui.ssh.network import Network
+from gpuhop_tui.ssh.prompts import SignatureAnswer, SignatureQuestion
 from gpuhop_tui.ssh.terminal import Terminal
 from gpuhop_tui.ssh.terminal_session import RemoteTerminal
 from gpuhop_tui.ssh.terminal_signals import Handlers, stop_process
@@ -36,6 +38,14 @@ class _Question:
 
     text: Callable[[], str]
     answer: asyncio.Future[bool]
+
+
+@dataclass(slots=True)
+class _Signature:
+    """A signature that a host asks for. What is typed is not for it, but after ctrl+]."""
+
+    question: SignatureQuestion
+    answer: asyncio.Future[SignatureAnswer]
 
 
 class Desk:
@@ -66,6 +76,7 @@ class Desk:
         self._sent = SentKeys()
         self._menu = ""  # "", "menu" or "link"
         self._question: _Question | None = None
+        self._signature: _Signature | None = None
         self._away_since: float | None = None
         self._refused = ""
         self._stalled_since: float | None = None
@@ -203,7 +214,7 @@ class Desk:
                 if self._menu:
                     self._choose(b"]")
                 else:
-                    self._menu = "menu"
+                    self._menu = "menu" if self._signature is None else "signature"
                 continue
             for is_report, part in parted(piece):
                 if is_report:
@@ -243,6 +254,8 @@ class Desk:
 
     def _choose(self, key: bytes) -> None:
         showed, self._menu = self._menu, ""
+        if showed in ("signature", "signature-key"):
+            return self._answer_signature(key)
         node, session = self._link.name, self._session
         if key == b"d":
             text = f"detached from {session} on {node}; it runs on"
@@ -257,6 +270,7 @@ class Desk:
             self._menu = "link"
         elif key == b"r":
             self._network.retry_now(self._link)
+        return None
 
     # Questions and notices
 
@@ -266,6 +280,31 @@ class Desk:
         self._question = _Question(text, asyncio.get_running_loop().create_future())
         self.refresh()
         return await self._question.answer
+
+    async def ask_signature(self, question: SignatureQuestion) -> SignatureAnswer:
+        """Asks on the line, which what is typed goes past: to the shell, as ever."""
+        asked = _Signature(question, asyncio.get_running_loop().create_future())
+        self._signature = asked
+        if self.view.screen.tokens.at_rest:  # else it would end what is being written
+            self._terminal.write(b"\a")
+        self.refresh()
+        try:
+            return await asked.answer
+        finally:
+            self._signature = None
+            if self._menu.startswith("signature"):
+                self._menu = ""
+            self.refresh()
+
+    def _answer_signature(self, key: bytes) -> None:
+        asked = self._signature
+        answer = KEYS.get(key)
+        if key == b"]":
+            self._send(b"\x1d")
+        elif key == b"i":
+            self._menu = "signature-key"
+        elif asked is not None and answer in asked.question.choices and not asked.answer.done():
+            asked.answer.set_result(answer)
 
     def notice(self, text: str) -> None:
         """Shows something for a while, or until a key is pressed."""
@@ -309,6 +348,8 @@ class Desk:
             return menu.menu_line(self._link.name, session, columns)
         if self._menu == "link":
             return menu.link_line(self._link)
+        if self._signature is not None:
+            return self._signature_line(self._signature.question, columns)
         if self._away_since is not None:
             return menu.away_line(self._link, self._away_since, self._held, columns, self._refused)
         if self._stalled_since is not None:
@@ -320,6 +361,12 @@ class Desk:
             is_ours = not self._is_tmux or self.view.screen.is_alternate
             return self._notice if is_ours else ""
         return ""
+
+    def _signature_line(self, question: SignatureQuestion, columns: int) -> str:
+        if self._menu == "signature-key":
+            return key_line(question, columns)
+        line = answers_line if self._menu == "signature" else question_line
+        return line(question, columns, time.time())
 
     # Signals
 

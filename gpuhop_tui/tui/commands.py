@@ -97,6 +97,7 @@ class FleetCommands(Provider):
             name = f"container: {clean(container.name)} on {clean(container.node)}"
             words = f"{state_words(container).text}, {short_image(container.image, 50)}"
             yield name, words, partial(dashboard.go_to_container, container)
+        yield "Agent guard", "Who the agent is lent to, and what was signed", dashboard.action_guard
         yield "Theme", "Change the colours", app.action_change_theme
         yield "Help", "Keys and glyphs", partial(app.run_action, "help")
         yield "Save a screenshot", "Write an SVG picture of the screen", _screenshot(app)

@@ -12,7 +12,7 @@ from textual.keys import _character_to_key
 if TYPE_CHECKING:
     from textual.app import App
 
-Where = Literal["dashboard", "tails", "logs", "form", "work", "anywhere"]
+Where = Literal["dashboard", "tails", "logs", "form", "work", "guard", "anywhere"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ _HOP, _GO, _LOOK = "Shells and sessions", "Find your way", "Look closer"
 _TAIL, _APP = "In a tail or a log", "The app"
 _CONTAINER = "Containers"
 _FORM, _WORK = "In the form for a container", "Work in the background"
+_GUARD = "The lent agent"
 
 # fmt: off
 KEYS: tuple[Key, ...] = (
@@ -145,6 +146,15 @@ KEYS: tuple[Key, ...] = (
         "Copy the details of the selected job", _WORK, where="work"),
     Key("work-leave", "escape", "leave", "leave",
         "Return; the work goes on", _WORK, where="work"),
+    Key("guard", "g", "guard", "guard",
+        "Who the agent is lent to, what they may do, what was signed", _GUARD),
+    Key("guard-lock", "L", "lock", "lock, unlock",
+        "Refuse everything to everybody whom the agent is lent to, or end that", _GUARD,
+        where="guard"),
+    Key("guard-revoke", "x", "revoke", "revoke",
+        "End what the selected line allows", _GUARD, where="guard"),
+    Key("guard-leave", "escape", "leave", "leave",
+        "Return to the fleet", _GUARD, where="guard"),
     Key("help", "question_mark", "help", "help",
         "This page", _APP, where="anywhere"),
     Key("palette", "ctrl+p", "app.command_palette", "palette",

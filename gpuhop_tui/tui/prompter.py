@@ -16,12 +16,14 @@ if TYPE_CHECKING:
         HostKeyQuestion,
         PassphraseQuestion,
         Prompter,
+        SignatureAnswer,
+        SignatureQuestion,
     )
     from gpuhop_tui.tui.screens.dialog import Dialog
 
 
 class TuiPrompter:
-    """A `Prompter` whose questions queue up: one dialog is shown at a time.
+    """A `Prompter` whose questions queue up: one dialog of logins is shown at a time.
 
     It may be called from any task on the app's loop. A question whose task is cancelled is taken
     away, whether it is shown or still waits. The dialogs are imported when they are needed.
@@ -67,12 +69,26 @@ class TuiPrompter:
         answer = await self._ask(ChallengeDialog(question))
         return answer if isinstance(answer, list) else None
 
+    async def signature(self, question: SignatureQuestion) -> SignatureAnswer:
+        """Lies over whatever is shown, other questions too: it waits for seconds only. Whoever has
+        the terminal answers it, whichever node asks."""
+        if self._aside is not None:
+            return await self._aside.signature(question)
+        from gpuhop_tui.ssh.prompts import SignatureAnswer
+        from gpuhop_tui.tui.screens.signature import SignatureDialog
+
+        answer = await self._show(SignatureDialog(question))
+        return answer if isinstance(answer, SignatureAnswer) else SignatureAnswer.DENY
+
     async def _ask(self, dialog: Dialog[Any]) -> object:
         async with self._turn:
-            answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-            self._app.post_message(Asked(dialog, answer))
-            try:
-                return await answer
-            except asyncio.CancelledError:
-                self._app.post_message(Withdrawn(dialog))
-                raise
+            return await self._show(dialog)
+
+    async def _show(self, dialog: Dialog[Any]) -> object:
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._app.post_message(Asked(dialog, answer))
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._app.post_message(Withdrawn(dialog))
+            raise

@@ -27,6 +27,8 @@ from gpuhop_tui.ssh.prompts import (
     HostKeyQuestion,
     PassphraseQuestion,
     Prompter,
+    SignatureAnswer,
+    SignatureQuestion,
 )
 from gpuhop_tui.ssh.status import LinkState
 from tests.lab.laptop import Laptop
@@ -43,10 +45,13 @@ class Person:
     host_key_answer: HostKeyAnswer = HostKeyAnswer.REFUSE
     passphrases: list[str] = field(default_factory=list)  # in the order given; then none
     answers: dict[str, str] = field(default_factory=dict)  # part of a prompt: what is typed
+    signature_answer: SignatureAnswer = SignatureAnswer.DENY
     thinks: Callable[[], Awaitable[object]] | None = None  # before each answer
     asked: list[HostKeyQuestion | PassphraseQuestion | ChallengeQuestion] = field(
         default_factory=list
     )
+    signatures: list[SignatureQuestion] = field(default_factory=list)  # asked about
+    withdrawn: int = 0  # of these, taken back
 
     async def host_key(self, question: HostKeyQuestion) -> HostKeyAnswer:
         await self._think(question)
@@ -63,6 +68,16 @@ class Person:
             for text, _echo in question.prompts
         ]
         return None if None in typed else [text for text in typed if text is not None]
+
+    async def signature(self, question: SignatureQuestion) -> SignatureAnswer:
+        self.signatures.append(question)
+        try:
+            if self.thinks is not None:
+                await self.thinks()
+        except asyncio.CancelledError:
+            self.withdrawn += 1
+            raise
+        return self.signature_answer
 
     async def _think(
         self, question: HostKeyQuestion | PassphraseQuestion | ChallengeQuestion

@@ -203,12 +203,13 @@ def test_a_bastion_is_lent_the_agent_where_the_config_says_so(
 
     config = world.config()
     config["bastions"][0]["forward_agent"] = True
+    config["bastions"][0]["guard"] = "allow"
     world.laptop.write_config(config)
     assert world.laptop.agent.fingerprints()[0] in world.laptop.run(run, input="").stdout
     onward = f"ssh -o StrictHostKeyChecking=no {world.nodes[0].address} hostname"
     done = world.laptop.run([*run[:-1], onward], input="", check=False)
     assert (done.returncode, done.stdout) == (0, "gpu-01\n"), done.stderr
 
-    config["agent"] = {"guard": {"default": "deny"}}
+    config["bastions"][0]["guard"] = "deny"
     world.laptop.write_config(config)
     assert world.laptop.run(run, input="", check=False).returncode != 0

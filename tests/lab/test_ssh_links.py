@@ -11,7 +11,9 @@ import pytest
 from gpuhop_tui.config.hops import Route
 from gpuhop_tui.problem import ErrorKind
 from gpuhop_tui.ssh.link import SESSIONS
+from gpuhop_tui.ssh.prompts import SignatureAnswer
 from tests.lab.driving import (
+    Person,
     all_live,
     blocked,
     failed,
@@ -234,7 +236,8 @@ async def test_one_session_a_connection_is_enough(make_world: MakeWorld) -> None
 
 async def test_a_lent_agent_lists_and_signs_for_a_nested_ssh(world: World) -> None:
     other = world.nodes[1]
-    async with network_of(world.laptop) as network:
+    person = Person(signature_answer=SignatureAnswer.ONCE)
+    async with network_of(world.laptop, person) as network:
         route = await route_to(world.laptop, "gpu-01")
         lent = await up(network.link(route, lend_agent=True))
         assert world.laptop.key.fingerprint in await says(lent, "ssh-add -l")

@@ -36,6 +36,7 @@ from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 from gpuhop_tui.tui.app import GpuhopApp
 from gpuhop_tui.tui.opening import FirstRun, Opened
 from tests.tui.fake_containers import FakeContainers
+from tests.tui.fake_keychain import FakeKeychain
 from tests.tui.fake_sessions import FakeSessions, FakeTail, training_log, with_sessions
 
 NOW = 1_762_869_731.0  # 11 November 2025, 14:02:11 UTC
@@ -79,6 +80,7 @@ class FakeFleet:
         self.fleet_watched = False
         self.engines: dict[str, FakeContainers] = {}
         self.fleet_containers_watched = False
+        self.keychain = FakeKeychain()
         self.hops: list[tuple[str, HopTarget]] = []
         self.during_hop: Callable[[], Awaitable[None]] | None = None
         self.hop_result = HopResult(HopEnd.DETACHED, 0, "detached from gpuhop; it runs on")

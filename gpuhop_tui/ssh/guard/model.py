@@ -16,6 +16,11 @@ class Purpose(StrEnum):
     NONE = "none"  # no signature was asked for
 
 
+def shown(text: str) -> str:
+    """Text that comes from elsewhere, for a terminal: on one line, nothing in it obeyed."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 @dataclass(frozen=True, slots=True)
 class SignatureFacts:
     """One signature that a remote host asks for: all that can be known of it."""
@@ -35,17 +40,17 @@ class SignatureFacts:
     @property
     def where(self) -> str:
         """The destination in a word."""
-        return self.destination[0] if self.destination else self.host_key
+        return shown(self.destination[0]) if self.destination else self.host_key
 
     @property
     def what(self) -> str:
         """What is asked for, as the end of "gpu-01 asks to …"."""
         if self.purpose is Purpose.LOGIN:
-            return f"log in as {self.user} at {self.where}"
+            return f"log in as {shown(self.user)} at {self.where}"
         if self.purpose is Purpose.UNBOUND:
-            return f"log in as {self.user} at a server that it does not prove (unbound)"
+            return f"log in as {shown(self.user)} at a server that it does not prove (unbound)"
         if self.purpose is Purpose.SIGNATURE:
-            return f"sign for {self.namespace}"
+            return f"sign for {shown(self.namespace)}"
         return "sign data of an unknown kind"
 
 

@@ -34,12 +34,16 @@ class Rule:
 
     def matches(self, facts: SignatureFacts) -> bool:
         return (
-            _like(self.node, facts.node)
+            self.concerns(facts.node)
             and self.names_key(facts.key, facts.key_comment)
             and self._is_for(facts)
             and self._leads_to(facts)
             and (self.user == "*" or (facts.purpose in _LOGINS and _like(self.user, facts.user)))
         )
+
+    def concerns(self, node: str) -> bool:
+        """Whether it holds for a node; it does for the containers there too ("node/container")."""
+        return _like(self.node, node) or _like(self.node, node.partition("/")[0])
 
     def names_key(self, key: str, comment: str) -> bool:
         return self.key in ("*", key) or _like(self.key, comment)
@@ -87,7 +91,7 @@ class Policy:
         for rule in self.rules:
             if rule.matches(facts):
                 return Ruling(rule.decision, str(rule))
-        own = dict(self.nodes).get(facts.node)
+        own = self._own(facts.node)
         if own is not None:
             return Ruling(own, f"guard of {facts.node}: {own.value}")
         return Ruling(self.default, f"default: {self.default.value}")
@@ -95,25 +99,16 @@ class Policy:
     def lends_key(self, node: str, key: str, comment: str) -> bool:
         """Whether a node may know of a key: whether any signature with it could be allowed."""
         for rule in self.rules:
-            if _like(rule.node, node) and rule.names_key(key, comment):
+            if rule.concerns(node) and rule.names_key(key, comment):
                 if rule.decision is not Decision.DENY:
                     return True
                 if rule.is_whole:
                     return False
-        return self._otherwise(node) is not Decision.DENY
+        return (self._own(node) or self.default) is not Decision.DENY
 
-    def lends_to(self, node: str) -> bool:
-        """Whether any signature that a node asks for could be allowed."""
-        for rule in self.rules:
-            if _like(rule.node, node):
-                if rule.decision is not Decision.DENY:
-                    return True
-                if rule.is_whole and rule.key == "*":
-                    return False
-        return self._otherwise(node) is not Decision.DENY
-
-    def _otherwise(self, node: str) -> Decision:
-        return dict(self.nodes).get(node, self.default)
+    def _own(self, node: str) -> Decision | None:
+        own = dict(self.nodes)
+        return own.get(node) or own.get(node.partition("/")[0])
 
 
 def _like(pattern: str, text: str) -> bool:

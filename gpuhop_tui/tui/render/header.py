@@ -14,12 +14,14 @@ def header_line(state: FleetState | None, width: int, now: float, work: Line = (
     """`gpuhop  5/6 nodes  41 GPUs  17 free  9 users    agent: 2 keys  lent to gpu-01  14:02:11`,
     with what runs in the background before the agent.
 
-    The agent's line gives way first where there is no room; that it is lent stays.
+    The agent's line gives way first where there is no room; that it is lent or locked stays.
     """
     right = [Span(clock(now)), Span(" ")]
     if state is not None and state.lent_to:
         lent = cut(f"lent to {', '.join(map(clean, state.lent_to))}", max(24, width // 4))
         right = [Span(lent, Tone.WARN), _GAP, *right]
+    if state is not None and state.agent_locked:
+        right = [Span("agent locked", Tone.BAD), _GAP, *right]
     if work:
         right = [*work, _GAP, *right]
     left = [Span(" "), Span("gpuhop", Tone.STRONG)]

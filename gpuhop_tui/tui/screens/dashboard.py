@@ -37,7 +37,7 @@ class DashboardScreen(NewContainerActions, ContainerActions):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("back", "hop", "attach", "tail", "new-session", "stop"),
         *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "doctor", "clear"),
-        *bindings("keys"),
+        *bindings("keys", "guard"),
         *bindings("new-container", "work", "container-menu", "mark", "images"),
         *bindings("tab-processes", "tab-containers", "tab-sessions"),
         *bindings("tab-history", "tab-node", "tab-log"),
@@ -274,6 +274,12 @@ class DashboardScreen(NewContainerActions, ContainerActions):
         self._keys_offered = True
         if words := keys_offer(agent, shown_key(self.app, "keys")):
             self.notify(words, severity="warning", timeout=8, markup=False)
+
+    def action_guard(self) -> None:
+        """Show who the agent is lent to, and what was signed."""
+        from gpuhop_tui.tui.screens.guard import GuardScreen
+
+        self.app.push_screen(GuardScreen(self.gpuhop))
 
     def action_details(self) -> None:
         """Show every figure of the selected GPU."""
