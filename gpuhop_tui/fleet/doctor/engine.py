@@ -85,8 +85,11 @@ def check_engine(
     if fault is not None:
         if fault.kind is ErrorKind.NO_DOCKER and "there is no Docker" in fault.message:
             yield unchecked("docker", node, f"{fault.message}; nothing is wrong if none is wanted")
+        elif fault.kind in (ErrorKind.OVERLOADED, ErrorKind.LOST, ErrorKind.TIMEOUT):
+            yield unchecked("docker", node, fault.message)
         else:
-            yield problem("docker", node, fault.message, fault.advice, _mend(node, fault.kind))
+            judge = warning if fault.kind is ErrorKind.NO_DOCKER else problem
+            yield judge("docker", node, fault.message, fault.advice, _mend(node, fault.kind))
         for check in ("nvidia-runtime", "containers"):
             yield unchecked(check, node, "there is no engine to ask")
         return
