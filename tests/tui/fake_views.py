@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from gpuhop_tui.containers.log_follow import Entry, LogMark, LogState, LogView
+from gpuhop_tui.containers.following import FollowState
+from gpuhop_tui.containers.log_follow import Entry, LogMark, LogView
 from gpuhop_tui.containers.log_lines import LogLine, Stream
 from gpuhop_tui.containers.model import Container
 from tests.tui.fake_containers import container
@@ -35,11 +36,11 @@ class FakeLog:
     async def close(self) -> None:
         self.closed = True
 
-    async def changes(self) -> AsyncIterator[LogView]:
+    async def changes(self) -> AsyncIterator[None]:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            yield self.view
+            yield
 
     async def earlier(self) -> list[Entry]:
         await self.gate.wait()
@@ -54,7 +55,7 @@ class FakeLog:
 
     def write(self, *texts: str, stream: Stream = "stdout", at: float = NOW) -> None:
         self.entries.extend(LogLine(int(at * 1e9), text, stream) for text in texts)
-        self.set(state=LogState.LIVE)
+        self.set(state=FollowState.LIVE)
 
     def mark(self, text: str, bad: bool = False) -> None:
         self.entries.append(LogMark(text, bad))

@@ -10,7 +10,8 @@ import pytest
 from textual.pilot import Pilot
 
 from gpuhop_tui.containers.errors import ContainerError
-from gpuhop_tui.containers.log_follow import LogMark, LogState
+from gpuhop_tui.containers.following import FollowState
+from gpuhop_tui.containers.log_follow import LogMark
 from gpuhop_tui.containers.log_lines import LogLine
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.tui.screens.logs import LogScreen
@@ -182,20 +183,20 @@ async def test_what_becomes_of_it_is_said() -> None:
     log = FakeLog()
     async with reading(log, (120, 40), lambda: now) as pilot:
         lost = Problem("gpu-01", ErrorKind.LOST, "no answer for 6 s", "It comes back by itself.")
-        log.set(state=LogState.AWAY, problem=lost, away_since=NOW)
+        log.set(state=FollowState.AWAY, problem=lost, away_since=NOW)
         await until(pilot, lambda: "away for 0 s: no answer for 6 s" in screen_text(pilot))
         assert "71%|███████" in screen_text(pilot)
         now += 75
         pilot.app.screen.lay_out()  # type: ignore[attr-defined]
         await until(pilot, lambda: "away for 1 min" in screen_text(pilot))
         log.mark("the container ended with exit code 3", bad=True)
-        log.set(state=LogState.ENDED, exit_code=3, problem=None)
+        log.set(state=FollowState.ENDED, exit_code=3, problem=None)
         await until(pilot, lambda: "■ ended: exit 3" in screen_text(pilot))
         assert "── the container ended with exit code 3 ──" in screen_text(pilot)
-        log.set(state=LogState.FLOOD)
+        log.set(state=FollowState.FLOOD)
         await until(pilot, lambda: "too fast to read" in screen_text(pilot))
-        log.set(state=LogState.REMOVED, dropped=812)
-        await until(pilot, lambda: "removed: its last lines" in screen_text(pilot))
+        log.set(state=FollowState.REMOVED, dropped=812)
+        await until(pilot, lambda: "removed: what was seen last" in screen_text(pilot))
         assert "812 older let go for room" in screen_text(pilot)
 
 

@@ -11,15 +11,16 @@ from functools import lru_cache
 from itertools import islice
 from typing import Protocol
 
-from gpuhop_tui.containers.log_follow import Entry, LogMark, LogState, LogView
+from gpuhop_tui.containers.log_follow import Entry, LogMark, LogView
 from gpuhop_tui.containers.model import Container
 from gpuhop_tui.containers.text import plain as without_escapes
 from gpuhop_tui.sessions.tail_screen import PLAIN_STYLE, Line, PaneScreen, Run, Style
 from gpuhop_tui.tui.render import line as lines
+from gpuhop_tui.tui.render.following import state_span
 from gpuhop_tui.tui.render.line import Span, Tone, clean, cut, fit_line, spread, width_of
 from gpuhop_tui.tui.render.pager import LinePager
 from gpuhop_tui.tui.render.tail import plain, safe
-from gpuhop_tui.tui.render.units import duration, plural
+from gpuhop_tui.tui.render.units import plural
 
 STDERR, STDOUT = "┃ ", "  "
 _WIDEST = 65536  # columns of the terminal that a line with cursor movements is played on
@@ -43,7 +44,7 @@ class LogFeed(Protocol):
 
     async def close(self) -> None: ...
 
-    def changes(self) -> AsyncIterator[LogView]: ...
+    def changes(self) -> AsyncIterator[None]: ...
 
     async def earlier(self) -> list[Entry]: ...
 
@@ -116,7 +117,7 @@ def written(text: str) -> Line:
 def log_head(log: LogFeed, now: float, width: int) -> lines.Line:
     """`train-llm on gpu-01  pytorch-ssh:2.8                ● live`"""
     container = log.container
-    state = _state(log.view, now)
+    state = state_span(log.view, now)
     left = [
         Span("log of ", Tone.DIM),
         Span(clean(container.name), Tone.STRONG),
@@ -129,26 +130,6 @@ def log_head(log: LogFeed, now: float, width: int) -> lines.Line:
     if room < 10:
         return fit_line(left, width)
     return spread(left, [Span(cut(state.text, room), state.tone)], width)
-
-
-def _state(view: LogView, now: float) -> Span:
-    if view.state is LogState.AWAY:
-        why = clean(view.problem.message) if view.problem else "the link is lost"
-        return Span(f"○ away for {duration(now - (view.away_since or now))}: {why}", Tone.WARN)
-    if view.state is LogState.ENDED:
-        code = view.exit_code
-        if code is None:
-            return Span("■ not running", Tone.WARN)
-        return Span(f"■ ended: exit {code}", Tone.BAD if code else Tone.GOOD)
-    return _STATES[view.state]
-
-
-_STATES = {
-    LogState.STARTING: Span("starting…", Tone.DIM),
-    LogState.LIVE: Span("● live", Tone.GOOD),
-    LogState.FLOOD: Span("≋ too fast to read: some is left out", Tone.WARN),
-    LogState.REMOVED: Span("■ removed: its last lines", Tone.WARN),
-}
 
 
 def log_foot(pager: LinePager[Entry], log: LogFeed, loading: bool, width: int) -> lines.Line:

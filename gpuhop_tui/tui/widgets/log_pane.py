@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gpuhop_tui.containers.errors import ContainerError
-from gpuhop_tui.containers.log_follow import Entry, LogState
+from gpuhop_tui.containers.following import FollowState
+from gpuhop_tui.containers.log_follow import Entry
 from gpuhop_tui.problem import ProblemError
 from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.render.logs import STDERR, LogFeed, LogLines
@@ -43,7 +44,7 @@ class LogPane(LinePane):
 
     @property
     def is_faded(self) -> bool:
-        return self.log_feed.view.state in (LogState.AWAY, LogState.REMOVED)
+        return self.log_feed.view.state in (FollowState.AWAY, FollowState.REMOVED)
 
     def toggle_times(self) -> None:
         """The time before each line, or not."""
