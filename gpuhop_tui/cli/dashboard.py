@@ -27,7 +27,10 @@ def run_dashboard(options: argparse.Namespace) -> int:
         )
     from gpuhop_tui.tui.app import GpuhopApp
 
-    opener = Opener(open_demo if options.demo else open_configured(options.config))
+    if options.demo:
+        opener = Opener(functools.partial(open_demo, shells=options.demo_shells))
+    else:
+        opener = Opener(open_configured(options.config))
     app = GpuhopApp(opener.open, hop_prompter=hop_prompter)
     _exit_on_signals(app)
     status = app.run() or app.return_code  # no result: the app failed, and has said so
@@ -78,12 +81,13 @@ class Opener:
         return result if isinstance(result, Opened | FirstRun) else Opened(result)
 
 
-async def open_demo(prompter: Prompter) -> Opened:
-    """The embedded fleet."""
+async def open_demo(prompter: Prompter, *, shells: bool = False) -> Opened:
+    """The embedded fleet. `shells`: hops get real ones, of this machine."""
     from gpuhop_tui.demo.fleet import open_demo
+    from gpuhop_tui.demo.templates import TEMPLATES
     from gpuhop_tui.tui.opening import Opened
 
-    return Opened(await open_demo(prompter))
+    return Opened(await open_demo(prompter, shells=shells), templates=TEMPLATES)
 
 
 def open_configured(config: Path | None) -> OpenFleet:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuhop_tui.cli.failure import CommandError
+from gpuhop_tui.cli.hop_demo import ENDED, demo_network
 from gpuhop_tui.cli.prompts import Dialogue, T, TerminalPrompter
 from gpuhop_tui.cli.text import clean
 from gpuhop_tui.sessions.container_door import ContainerDoor, container_route
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from asyncssh import SSHClientProcess, SSHReader
 
     from gpuhop_tui.config.hops import Route
+    from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
     from gpuhop_tui.ssh.link import Link
     from gpuhop_tui.ssh.network import Network
     from gpuhop_tui.ssh.terminal import Terminal
@@ -48,8 +50,6 @@ def run_hop_command(options: argparse.Namespace) -> int:
 
     Raises `CommandError` where the config, a name or the command line is wrong.
     """
-    if options.demo:
-        raise CommandError("the demo's nodes have no shells to hop into")
     command = " ".join(options.command_words) or None  # one line for the login shell, as ssh has it
     node, _, container = (options.node or "").partition("/")
     if options.node is not None and "/" in options.node and not container:
@@ -103,15 +103,17 @@ async def _hop(options: argparse.Namespace, wanted: Wanted) -> int:
     async with _way(options, wanted.node, prompter) as way:
         if not wanted.container:
             target = await wanted.target(way, way.network.link(way.route))
-            return _told(await _run(way, target, prompter), wanted.node, target)
+            result = await _run(way, target, prompter)
+            return _told(result, wanted.node, target, in_demo=options.demo)
         async with way.link() as link:  # also the hop's, which needs no login of its own then
             target = await wanted.target(way, link)
-            return _told(await _run(way, target, prompter), wanted.node, target)
+            result = await _run(way, target, prompter)
+            return _told(result, wanted.node, target, in_demo=options.demo)
 
 
 async def _hop_back(options: argparse.Namespace) -> int:
     """Into what was open when its program was killed."""
-    before = open_hops()
+    before = [] if options.demo else open_hops()
     if not before:
         raise CommandError("no hop was left open: name a node")
     hop, target = before[0], before[0].way_back
@@ -131,10 +133,11 @@ async def _run(way: Way, target: HopTarget, prompter: HopPrompter) -> HopResult:
         target,
         is_asking=lambda: prompter.asking,
         on_terminal=prompter.use,
+        remember=way.is_remembered,
     )
 
 
-def _told(result: HopResult, node: str, target: HopTarget) -> int:
+def _told(result: HopResult, node: str, target: HopTarget, *, in_demo: bool = False) -> int:
     """Says on stderr how the hop ended, where that is news, and what a command has written."""
     if result.output:
         sys.stdout.flush()
@@ -144,8 +147,10 @@ def _told(result: HopResult, node: str, target: HopTarget) -> int:
         print(f"gpuhop-tui: {clean(str(problem))}", file=sys.stderr)
         print(f"  {clean(problem.advice)}", file=sys.stderr)
     elif result.end in (HopEnd.DETACHED, HopEnd.DISCONNECTED):
-        back = _command_for(node, target)
-        print(f"gpuhop-tui: {clean(result.message)}; back: {back}", file=sys.stderr)
+        back = f"{result.message}; back: {_command_for(node, target)}"
+        if in_demo:
+            back = f"left {target.title} on {node}: {ENDED}"
+        print(f"gpuhop-tui: {clean(back)}", file=sys.stderr)
     elif result.end is not HopEnd.ENDED or (target.run and result.exit_status):
         print(f"gpuhop-tui: {clean(result.message)}", file=sys.stderr)
     return result.exit_status
@@ -160,6 +165,8 @@ def _command_for(node: str, target: HopTarget) -> str:
         words += ["--ssh"]
     if inside is not None and inside.user and (place or inside.user != "root"):
         words += ["--user", inside.user]
+    if place is not None and place.directory:
+        words += ["--directory", place.directory]
     if target.session != (place.session if place else DEFAULT_SESSION):
         words += ["--session", target.session]
     return shlex.join(words)
@@ -245,6 +252,7 @@ class Way:
     network: Network
     route: Route
     docker_socket: str
+    is_remembered: bool = True  # whether hops by it are offered again after a crash
 
     @asynccontextmanager
     async def link(self) -> AsyncIterator[Link]:
@@ -260,22 +268,24 @@ class Way:
 async def _way(options: argparse.Namespace, node: str, prompter: HopPrompter) -> AsyncIterator[Way]:
     """The way to a node or bastion of the config. All is closed at the end."""
     from gpuhop_tui.cli import open as opening
-    from gpuhop_tui.config.hops import Route
     from gpuhop_tui.config.plan import PlannedNode
     from gpuhop_tui.config.resolve import plan_fleet
     from gpuhop_tui.ssh.agent import Agent
     from gpuhop_tui.ssh.guard.settings import guard_settings
     from gpuhop_tui.ssh.network import Network
 
+    if options.demo:
+        async with demo_network(prompter, shells=options.demo_shells) as (plan, network):
+            planned = _planned(plan, node)
+            yield Way(network, _route(planned), DEFAULT_SOCKET, is_remembered=False)
+        return
     path = opening.find(options.config)
     if not path.exists() and not opening.is_named(options.config):
         raise CommandError(opening.no_config_lines(path))
     config = opening.load(path)
     plan = await plan_fleet(config)
-    bastion = next((each for each in plan.bastions if each.name == node), None)
-    planned = bastion or opening.choose_nodes(plan, [node]).nodes[0]
-    if not isinstance(planned.route, Route):
-        raise CommandError([str(planned.route), planned.route.advice], EXIT_NO_LINK)
+    planned = _planned(plan, node)
+    route = _route(planned)
     docker_socket = planned.docker_socket if isinstance(planned, PlannedNode) else DEFAULT_SOCKET
     socket = config.agent.socket
     network = Network(
@@ -285,9 +295,26 @@ async def _way(options: argparse.Namespace, node: str, prompter: HopPrompter) ->
         guard=guard_settings(config, plan),
     )
     try:
-        yield Way(network, planned.route, docker_socket)
+        yield Way(network, route, docker_socket)
     finally:
         await network.close()
+
+
+def _planned(plan: Plan, name: str) -> PlannedNode | PlannedBastion:
+    """Raises CommandError for a name that the plan lacks."""
+    from gpuhop_tui.cli.open import choose_nodes
+
+    bastion = next((each for each in plan.bastions if each.name == name), None)
+    return bastion or choose_nodes(plan, [name]).nodes[0]
+
+
+def _route(planned: PlannedNode | PlannedBastion) -> Route:
+    """Raises CommandError where it cannot be found out."""
+    from gpuhop_tui.problem import Problem
+
+    if isinstance(planned.route, Problem):
+        raise CommandError([str(planned.route), planned.route.advice], EXIT_NO_LINK)
+    return planned.route
 
 
 class HopPrompter(TerminalPrompter):

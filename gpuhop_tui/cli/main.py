@@ -111,6 +111,34 @@ def command_line() -> argparse.ArgumentParser:
     )
     _add_timeout(run)
 
+    keys = commands.add_parser(
+        "keys",
+        help="the agent's keys and your key files; start an agent, add a key",
+        description="What the SSH agent holds, the key files of ~/.ssh, and what is not well "
+        "with them. Exits 1 where no agent answers, or what was asked for was not done.",
+    )
+    _add_common(keys, again=True)
+    keys.add_argument("--json", action="store_true", help="print JSON instead of text")
+    keys.add_argument(
+        "--start-agent",
+        action="store_true",
+        help="start an agent that is kept, and print what makes a shell use it: "
+        'eval "$(gpuhop-tui keys --start-agent)"',
+    )
+    keys.add_argument(
+        "--add",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="add a key file to the agent (default: the first of ~/.ssh that it lacks)",
+    )
+    keys.add_argument(
+        "--lifetime", metavar="T", help="how long it is held: 8h (default: agent.key_lifetime)"
+    )
+    keys.add_argument(
+        "--confirm", action="store_true", help="have the agent ask before each use, by ssh-askpass"
+    )
+
     hop = commands.add_parser(
         "hop",
         help="a shell on a node that is still there after a disconnect",
@@ -197,6 +225,13 @@ def _add_common(parser: argparse.ArgumentParser, *, again: bool = False) -> None
         help="an embedded fleet with simulated GPUs; touches nothing of yours",
     )
     parser.add_argument(
+        "--demo-shells",
+        action="store_true",
+        default=default(False),
+        help="the same, but a hop into a node is a real shell of yours on this machine, in a tmux "
+        "that ends with the demo",
+    )
+    parser.add_argument(
         "--log-file", type=Path, metavar="PATH", default=default(None), help="log to this file"
     )
     parser.add_argument(
@@ -225,6 +260,7 @@ def _seconds(text: str) -> float:
 
 
 def _run(options: argparse.Namespace) -> int:
+    options.demo = options.demo or options.demo_shells
     if options.demo and options.config is not None:
         raise CommandError("--demo has a fleet of its own: leave --config out")
     if options.command == "status":
@@ -243,6 +279,10 @@ def _run(options: argparse.Namespace) -> int:
         from gpuhop_tui.cli.run import run_run
 
         return run_run(options)
+    if options.command == "keys":
+        from gpuhop_tui.cli.keys import run_keys
+
+        return run_keys(options)
     if options.command == "hop":
         from gpuhop_tui.cli.hop import run_hop_command
 

@@ -34,7 +34,8 @@ from gpuhop_tui.ssh.prompts import NoPrompter
 from gpuhop_tui.ssh.status import LinkState
 
 if TYPE_CHECKING:
-    from gpuhop_tui.config.schema import Config, TemplateConfig
+    from gpuhop_tui.cli.open import OpenFleet
+    from gpuhop_tui.config.schema import TemplateConfig
     from gpuhop_tui.fleet.containers import NodeContainers
     from gpuhop_tui.fleet.state import FleetSource
     from gpuhop_tui.probe.sample import Sample
@@ -45,20 +46,29 @@ def run_run(options: argparse.Namespace) -> int:
 
     Raises `CommandError` where config, template, node or options are wrong.
     """
-    from gpuhop_tui.cli.open import find, is_named, load, no_config_lines
+    from gpuhop_tui.cli.open import fleet_opener
 
-    if options.demo:
-        raise CommandError("the demo's nodes have no engine to run a container on")
-    path = find(options.config)
-    if not path.exists() and not is_named(options.config):
-        raise CommandError(no_config_lines(path))
-    config = load(path)
-    template = chosen_template(config.templates, options.template)
+    template = chosen_template(_templates(options), options.template)
     spec = chosen_spec(template, options.name, options.gpus)
-    status = asyncio.run(until_signal(_run(options, config, template, spec)))
+    open_fleet = fleet_opener(options.config, demo=options.demo, only=[options.node], retry=True)
+    status = asyncio.run(until_signal(_run(options, open_fleet, template, spec)))
     if isinstance(status, signal.Signals):
         return EXIT_INTERRUPTED if status is signal.SIGINT else EXIT_TERMINATED
     return status
+
+
+def _templates(options: argparse.Namespace) -> Sequence[TemplateConfig]:
+    """Those of the config, or the demo's. Raises `CommandError`."""
+    from gpuhop_tui.cli.open import find, is_named, load, no_config_lines
+
+    if options.demo:
+        from gpuhop_tui.demo.templates import TEMPLATES
+
+        return TEMPLATES
+    path = find(options.config)
+    if not path.exists() and not is_named(options.config):
+        raise CommandError(no_config_lines(path))
+    return load(path).templates
 
 
 def chosen_template(templates: Sequence[TemplateConfig], name: str) -> TemplateConfig:
@@ -93,13 +103,14 @@ def chosen_spec(template: TemplateConfig, name: str | None, gpus: str | None) ->
 
 
 async def _run(
-    options: argparse.Namespace, config: Config, template: TemplateConfig, spec: ContainerSpec
+    options: argparse.Namespace,
+    open_fleet: OpenFleet,
+    template: TemplateConfig,
+    spec: ContainerSpec,
 ) -> int:
-    from gpuhop_tui.cli.open import build_fleet
-
     person_is_there = sys.stdin.isatty() and sys.stderr.isatty()
     prompter = TerminalPrompter() if person_is_there else None
-    fleet = await build_fleet(config, prompter or NoPrompter(), only=[options.node], retry=True)
+    fleet = await open_fleet(prompter or NoPrompter())
     try:
         await fleet.start()
         human_seconds = prompter.human_seconds if prompter else lambda: 0.0
@@ -108,7 +119,10 @@ async def _run(
         containers = fleet.containers(node.name)
         if node.link.state is not LinkState.UP or containers is None:
             return _failed(node.link.problem)
-        return await _start(fleet, containers, node.name, template, spec)
+        status = await _start(fleet, containers, node.name, template, spec)
+        if options.demo and status == 0:
+            print("gpuhop-tui: simulated: it ends here, with the demo", file=sys.stderr)
+        return status
     finally:
         await fleet.stop()
 

@@ -20,6 +20,7 @@ from typing import Any
 import asyncssh
 
 from gpuhop_tui.demo.agent import DemoAgent
+from gpuhop_tui.demo.local_shells import SHELLS_VARIABLE, LocalShells
 from gpuhop_tui.demo.scenario import BASTIONS, DemoNode
 from gpuhop_tui.demo.servers import BastionServer, NodeServer
 
@@ -65,7 +66,10 @@ async def _serve(directory: Path, stack: AsyncExitStack) -> dict[str, Any]:
     known_hosts = []
     ports = {}
     for bastion in BASTIONS:
-        nodes = [NodeServer(node, key, _make_home(directory, node)) for node in bastion.nodes]
+        nodes = []
+        for node in bastion.nodes:
+            shells = _local_shells(directory, node, stack)
+            nodes.append(NodeServer(node, key, _make_home(directory, node), shells))
         server = BastionServer(bastion, key, nodes)
         listener = await server.listen()
         stack.callback(listener.close)
@@ -80,6 +84,18 @@ def _make_home(directory: Path, node: DemoNode) -> Path:
     home = directory / node.name
     home.mkdir(mode=0o700)
     return home
+
+
+def _local_shells(directory: Path, node: DemoNode, stack: AsyncExitStack) -> LocalShells | None:
+    """Real shells for a node's hops, where the user wants them; they end with the demo."""
+    wanted = os.environ.get(SHELLS_VARIABLE)
+    if wanted is None:
+        return None
+    place = directory / f"{node.name}-shells"
+    place.mkdir(mode=0o700)
+    shells = LocalShells(place, json.loads(wanted))
+    stack.push_async_callback(shells.close)
+    return shells
 
 
 def _known_host(host: str, port: int, key: asyncssh.SSHKey) -> str:

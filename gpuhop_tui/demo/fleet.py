@@ -13,6 +13,7 @@ from typing import Any
 
 from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
+from gpuhop_tui.demo.local_shells import SHELLS_VARIABLE, wanted_environment
 from gpuhop_tui.demo.scenario import BASTIONS, DemoBastion
 from gpuhop_tui.fleet.fleet import Fleet
 from gpuhop_tui.ssh.guard.guard import GuardSettings
@@ -37,8 +38,9 @@ class DemoServers:
         self.ports: dict[str, int] = ready["ports"]
 
     @classmethod
-    async def start(cls) -> DemoServers:
-        """Raises DemoError where the servers do not come up."""
+    async def start(cls, *, shells: bool = False) -> DemoServers:
+        """Raises DemoError where the servers do not come up. `shells`: hops get real ones, of this
+        machine."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-s",  # nothing of the user's site-packages
@@ -47,7 +49,7 @@ class DemoServers:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env=_environment(),
+            env=_environment(shells=shells),
             start_new_session=True,  # ctrl+c is for us: the servers end after the links to them
         )
         assert process.stdout is not None
@@ -123,9 +125,11 @@ async def open_demo(
     choose: Callable[[Plan], Plan] = lambda plan: plan,
     sample_interval: float = 2.0,
     retry: bool = True,
+    shells: bool = False,
 ) -> DemoFleet:
-    """Start the servers and make their fleet, not yet started; `choose` may cut the plan down."""
-    servers = await DemoServers.start()
+    """Start the servers and make their fleet, not yet started; `choose` may cut the plan down.
+    `shells` is as in `DemoServers.start`."""
+    servers = await DemoServers.start(shells=shells)
     try:
         return DemoFleet(
             servers,
@@ -139,10 +143,14 @@ async def open_demo(
         raise
 
 
-def _environment() -> dict[str, str]:
-    """The least that finds this package again: nothing of the user's comes along."""
+def _environment(*, shells: bool) -> dict[str, str]:
+    """The least that finds this package again: nothing of the user's comes along, but what real
+    shells need."""
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    return {"PATH": os.defpath, "PYTHONPATH": path, "TMPDIR": tempfile.gettempdir()}
+    found = {"PATH": os.defpath, "PYTHONPATH": path, "TMPDIR": tempfile.gettempdir()}
+    if shells:
+        found[SHELLS_VARIABLE] = json.dumps(wanted_environment(os.environ))
+    return found
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -1,6 +1,7 @@
 """What a login to a node comes to: each command that is asked for, known and answered.
 
-Nothing is run on the user's machine but the probe. The app's own commands are recognised by their
+Nothing is run on the user's machine but the probe (and, where the user has asked for them, real
+shells: `local_shells`). The app's own commands are recognised by their
 wording; of the words in them only arguments may differ, and those are looked up in the demo's
 state. Every other command, and every key, is for the simulated shell.
 """
@@ -18,6 +19,7 @@ import asyncssh
 
 from gpuhop_tui.containers import reserve
 from gpuhop_tui.demo.engine.container import stamp
+from gpuhop_tui.demo.local_shells import LocalShells
 from gpuhop_tui.demo.machine import Machine, Seat
 from gpuhop_tui.demo.questions import REFUSED, answer, examined
 from gpuhop_tui.demo.shell.shell import Running, Shell
@@ -35,6 +37,7 @@ from gpuhop_tui.sessions.shell import IDLE_SECONDS, shell_command
 from gpuhop_tui.sessions.tmux_control import control_command
 
 Process = asyncssh.SSHServerProcess[bytes]
+_Answering = Callable[[Process, list[str]], Awaitable[None]]
 
 _QUESTION_LIMIT = 1 << 20
 _START_SECONDS = 20.0
@@ -51,12 +54,15 @@ class Login:
         machine: Machine,
         seat: Seat,
         run_probe: Callable[[Process], Awaitable[None]] | None = None,
+        shells: LocalShells | None = None,
     ) -> None:
-        """Without `run_probe` there is none, as in a container."""
+        """Without `run_probe` there is none, as in a container. `shells`: hops into the node get
+        real ones."""
         self._machine, self._seat = machine, seat
         self._run_probe = run_probe
+        self._shells = shells
         # By the text of the script that `sh -c` is given, or by the whole command.
-        self._known: dict[str, Callable[[Process, list[str]], Awaitable[None]]] = {
+        self._known: dict[str, _Answering] = {
             shell_command(): self._questions,
             "exec sh -s": self._question,
             "exec sh": self._examination,
@@ -85,7 +91,9 @@ class Login:
         words = _words(command or "")
         script = words[3] if words[:3] == ["exec", "sh", "-c"] and len(words) > 3 else ""
         known = self._known.get(command or "") or self._known.get(script)
-        if known is not None:
+        if self._shells is not None and self._is_real(known, words):
+            await self._shells.run(process, command or "")
+        elif known is not None:
             await known(process, words)
         elif words[-1:] == ["gpuhop-tail"]:
             await self._tail(process, command or "")
@@ -96,6 +104,14 @@ class Login:
         else:
             process.stderr.write(b"This node is simulated: it runs nothing that is sent to it.\n")
             process.exit(REFUSED)
+
+    def _is_real(self, known: _Answering | None, words: list[str]) -> bool:
+        """Whether it is of a hop into the node itself, beside the simulated sessions: one of the
+        app's own scripts, word for word."""
+        if known not in (self._attach, self._finish):
+            return False
+        asked = _arguments(words)
+        return not asked["S"] and not asked.get("C")
 
     # Questions
 

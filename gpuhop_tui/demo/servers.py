@@ -19,6 +19,7 @@ from typing import Any
 import asyncssh
 
 from gpuhop_tui.demo.engine.container import Container
+from gpuhop_tui.demo.local_shells import LocalShells
 from gpuhop_tui.demo.login import Login
 from gpuhop_tui.demo.machine import DOCKER_SOCKET, Machine
 from gpuhop_tui.demo.pipes import Reader, Writer, join
@@ -30,7 +31,14 @@ _OPTIONS: dict[str, Any] = {"encoding": None, "line_editor": False, "agent_forwa
 class NodeServer:
     """One node: it lets the demo's key in, and answers for a machine that is simulated."""
 
-    def __init__(self, node: DemoNode, key: asyncssh.SSHKey, home: Path) -> None:
+    def __init__(
+        self,
+        node: DemoNode,
+        key: asyncssh.SSHKey,
+        home: Path,
+        shells: LocalShells | None = None,
+    ) -> None:
+        """`shells`: real ones, for hops."""
         self.node = node
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self._clients = _authorized(key)
@@ -39,7 +47,7 @@ class NodeServer:
         self._login: Login | None = None
         if self.machine is not None:
             self.machine.make_host_keys()
-            self._login = Login(self.machine, self.machine.seat, self._run_probe)
+            self._login = Login(self.machine, self.machine.seat, self._run_probe, shells)
 
     async def talk(self, near: tuple[Reader, Writer], delay: float) -> None:
         """Serve one connection whose bytes come and go by `near`."""
