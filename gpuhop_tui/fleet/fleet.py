@@ -210,9 +210,7 @@ class Fleet:
         from gpuhop_tui.fleet.doctor.examine import PatientBastion, PatientNode, examine
 
         bastions = [
-            PatientBastion(
-                each.name, each.route, link, self._links_behind(link), self._probe_only
-            )
+            PatientBastion(each.name, each.route, link, self._links_behind(link), self._probe_only)
             for each in self._plan.bastions
             for link in [self._bastion_links.get(each.name)]
         ]
