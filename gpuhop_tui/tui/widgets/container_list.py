@@ -53,8 +53,6 @@ class ContainerList(Rows):
         if self._awaited in listed:
             self.select(self._awaited)
             self._awaited = None
-        if self.selected is not None:
-            self._selected_on[node.name, self.shows_images] = self.selected
 
     def _lay_out(self, node: NodeState, now: float, keys: KeyNames) -> None:
         """Lay the lines out, where they would be others than before."""
@@ -71,6 +69,8 @@ class ContainerList(Rows):
             self.show_rows(container_rows(node, self.room, now, keys, extras))
 
     def _turn_to(self, node: str, images: bool) -> None:
+        if self.selected is not None:
+            self._selected_on[self._node, self.shows_images] = self.selected
         self._node, self.shows_images = node, images
         self.selected = self._selected_on.get((node, images))
         self.cursor = None
