@@ -1,4 +1,4 @@
-"""A container's log, line by line, and its use of the node, second by second."""
+"""A container's log, line by line."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import contextlib
 import select
 import time
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from gpuhop_tui.containers.engine import Engine
-from gpuhop_tui.containers.listing import read_time
 from gpuhop_tui.containers.log_lines import Edge, FrameSplitter, LineSplitter, LogLine
 from gpuhop_tui.containers.model import Container
-from gpuhop_tui.containers.usage import Usage, cpu_percent, read_usage
 
 TAIL = 1000
 _BATCH = 256  # lines that are handed over together where they come fast
@@ -129,58 +126,3 @@ def _batched(
         raise
     if batch := batch + splitter.rest():
         yield batch
-
-
-@dataclass(frozen=True, slots=True)
-class UsagePoint:
-    """Use at one moment. Rates are bytes a second since the point before; None at the first."""
-
-    at: float | None  # by the node's clock
-    cpu_percent: float | None  # 100 is one core
-    memory_bytes: int | None
-    memory_limit_bytes: int | None
-    network_rate: tuple[float, float] | None = None  # received, sent
-    disk_rate: tuple[float, float] | None = None  # read, written
-    pids: int | None = None
-
-
-async def usage(engine: Engine, container: Container) -> AsyncGenerator[UsagePoint, None]:
-    """A point about every second, until the container ends. To be closed by
-    `contextlib.aclosing`. Raises as `Engine.stream` does."""
-
-    def begin(client: Any) -> Any:
-        return client.stats(container.id, stream=True, decode=True)
-
-    before: Usage | None = None
-    stream = engine.stream(f"measuring {container.name}", begin)
-    async with contextlib.aclosing(stream) as each:
-        async for facts in each:
-            now = read_usage(facts)
-            if now.cpu_ns is None or (read_time(now.read_at) is None and before is not None):
-                return  # an ended container has empty figures
-            yield point(before, now)
-            before = now
-
-
-def point(before: Usage | None, now: Usage) -> UsagePoint:
-    """What two looks say."""
-    at = read_time(now.read_at)
-    began = read_time(before.read_at) if before else None
-    seconds = at - began if at is not None and began is not None else 0.0
-    return UsagePoint(
-        at,
-        cpu_percent(before, now) if before else None,
-        now.memory_bytes,
-        now.memory_limit_bytes,
-        _rates(before.network_bytes, now.network_bytes, seconds) if before else None,
-        _rates(before.disk_bytes, now.disk_bytes, seconds) if before else None,
-        now.pids,
-    )
-
-
-def _rates(
-    before: tuple[int, int], now: tuple[int, int], seconds: float
-) -> tuple[float, float] | None:
-    if seconds <= 0:
-        return None
-    return (max(0, now[0] - before[0]) / seconds, max(0, now[1] - before[1]) / seconds)

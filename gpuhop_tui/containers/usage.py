@@ -19,8 +19,8 @@ class Usage:
     memory_bytes: int | None  # without the file cache, as `docker stats` has it
     memory_limit_bytes: int | None
     read_at: str = ""
-    network_bytes: tuple[int, int] = (0, 0)  # received, sent, since its start
-    disk_bytes: tuple[int, int] = (0, 0)  # read, written, since its start
+    network_bytes: tuple[int, int] | None = None  # received, sent, since its start
+    disk_bytes: tuple[int, int] | None = None  # read, written, since its start
     pids: int | None = None
 
 
@@ -34,7 +34,7 @@ def read_usage(facts: Json) -> Usage:
         cache = int(details.get("total_inactive_file", details.get("inactive_file", 0)) or 0)
         used = used - cache if cache < used else used
     networks = [each for each in _at(facts, "networks").values() if isinstance(each, Mapping)]
-    moved = _at(facts, "blkio_stats").get("io_service_bytes_recursive") or ()
+    moved = _at(facts, "blkio_stats").get("io_service_bytes_recursive")
     return Usage(
         cpu_ns=_at(cpu, "cpu_usage").get("total_usage"),
         system_ns=cpu.get("system_cpu_usage"),
@@ -45,8 +45,10 @@ def read_usage(facts: Json) -> Usage:
         network_bytes=(
             sum(int(each.get("rx_bytes") or 0) for each in networks),
             sum(int(each.get("tx_bytes") or 0) for each in networks),
-        ),
-        disk_bytes=(_moved(moved, "read"), _moved(moved, "write")),
+        )
+        if networks
+        else None,
+        disk_bytes=None if moved is None else (_moved(moved, "read"), _moved(moved, "write")),
         pids=_at(facts, "pids_stats").get("current"),
     )
 

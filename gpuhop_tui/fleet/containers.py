@@ -167,7 +167,7 @@ def with_gpu_memory(listing: Listing | None, sample: Sample | None) -> Listing |
     or why that is not known."""
     if listing is None:
         return None
-    reason = _why_no_figures(sample)
+    reason = why_no_figures(sample)
     used: dict[str, int | None] = {}
     for process in _processes(sample) if sample is not None and reason is None else ():
         if process.container_id:
@@ -191,7 +191,8 @@ def with_gpu_memory(listing: Listing | None, sample: Sample | None) -> Listing |
     return replace(listing, containers=tuple(map(filled, listing.containers)))
 
 
-def _why_no_figures(sample: Sample | None) -> str | None:
+def why_no_figures(sample: Sample | None) -> str | None:
+    """Why a sample does not say what a container uses of the GPUs; None where it does."""
     if sample is None:
         return "no figures from the node's GPUs"
     if sample.problem is not None:

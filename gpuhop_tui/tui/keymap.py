@@ -12,7 +12,7 @@ from textual.keys import _character_to_key
 if TYPE_CHECKING:
     from textual.app import App
 
-Where = Literal["dashboard", "tails", "logs", "form", "work", "guard", "anywhere"]
+Where = Literal["dashboard", "tails", "logs", "stats", "form", "work", "guard", "anywhere"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,9 @@ KEYS: tuple[Key, ...] = (
         "Copy a file or directory of this machine into the selected container", _CONTAINER),
     Key("copy-out", "less_than_sign", "copy_out", "copy out",
         "Copy a file or directory of the selected container to this machine", _CONTAINER),
+    Key("hop-as", "E", "hop_as", "hop as",
+        "Hop into the selected container as another user, elsewhere, or by its SSH server",
+        _CONTAINER),
     Key("mark", "space", "mark", "mark",
         "Mark the selected container, to act upon several; escape takes the marks away",
         _CONTAINER),
@@ -120,6 +123,8 @@ KEYS: tuple[Key, ...] = (
         "Wrap long lines, or cut them (← → move sideways)", _TAIL, where="tails"),
     Key("log-times", "t", "times", "times",
         "The time before each line of a log, or not", _TAIL, where="logs"),
+    Key("stats-leave", "escape", "leave", "leave",
+        "Leave the graphs of a container", _CONTAINER, where="stats"),
     Key("tail-copy", "c", "copy", "copy",
         "Copy what the mouse selected, else the page, to the terminal's clipboard", _TAIL,
         where="tails"),

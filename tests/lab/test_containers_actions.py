@@ -14,7 +14,9 @@ import pytest
 from gpuhop_tui.containers import actions
 from gpuhop_tui.containers.copy import copy_in, copy_out
 from gpuhop_tui.containers.errors import ContainerError
-from gpuhop_tui.containers.logs import LogLine, logs, usage
+from gpuhop_tui.containers.log_lines import LogLine
+from gpuhop_tui.containers.logs import logs
+from gpuhop_tui.containers.usage_points import usage
 from tests.lab.docker.dockerd import BASE
 from tests.lab.docker.driving import container, engine_of
 from tests.lab.docker.fixtures import DockerWorld

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from gpuhop_tui.containers.following import FollowState
+from gpuhop_tui.containers.following import FollowState, FollowView
 from gpuhop_tui.containers.log_follow import Entry, LogMark, LogView
 from gpuhop_tui.containers.log_lines import LogLine, Stream
 from gpuhop_tui.containers.model import Container
+from gpuhop_tui.containers.usage_points import UsagePoint
 from tests.tui.fake_containers import container
-from tests.tui.fakes import NOW
+from tests.tui.fakes import GIB, NOW
 
 
 class FakeLog:
@@ -64,6 +66,64 @@ class FakeLog:
     def set(self, **fields: object) -> None:
         self.view = replace(self.view, **fields)  # type: ignore[arg-type]
         self._changed.set()
+
+
+class FakeUsage:
+    """Figures of a container that are set by hand."""
+
+    def __init__(self, of: Container | None = None) -> None:
+        self.container = of or container("train-llm", NOW)
+        self.view = FollowView(FollowState.LIVE)
+        self.points: deque[tuple[float, UsagePoint | None]] = deque()
+        self.started = self.closed = False
+        self._changed = asyncio.Event()
+        self._changed.set()
+
+    def start(self) -> None:
+        self.started = True
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def changes(self) -> AsyncIterator[None]:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            yield
+
+    def add(self, point: UsagePoint | None, at: float = NOW) -> None:
+        self.points.append((at, point))
+        self._changed.set()
+
+    def set(self, **fields: object) -> None:
+        self.view = replace(self.view, **fields)  # type: ignore[arg-type]
+        self._changed.set()
+
+
+def a_point(at: float, cpu: float = 250, memory: float = 12, **fields: object) -> UsagePoint:
+    usual: dict[str, object] = {
+        "memory_bytes": int(memory * GIB), "memory_limit_bytes": 64 * GIB,
+        "network_rate": (2.4e6, 0.3e6), "disk_rate": (0.0, 45e6), "pids": 41, "cpus": 16,
+    }  # fmt: skip
+    return UsagePoint(at, cpu, **(usual | fields))  # type: ignore[arg-type]
+
+
+def busy_half_hour(usage: FakeUsage) -> None:
+    """A wave of five minutes, with half a minute when nothing was known."""
+    for second in range(300):
+        at = NOW - 299 + second
+        if 120 <= second < 150:
+            usage.add(None, at)
+            continue
+        wave = math.sin(second / 20)
+        usage.add(
+            a_point(
+                at, 600 + 400 * wave, 10 + second / 60,
+                network_rate=(2e6 + 1.9e6 * wave, 4e5),
+                disk_rate=(0.0, 9e7 if second % 60 < 8 else 0.0), pids=41 + second % 3,
+            ),
+            at,
+        )  # fmt: skip
 
 
 def training(log: FakeLog, steps: int = 300) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,11 +14,17 @@ from gpuhop_tui.containers.errors import ContainerError
 from gpuhop_tui.containers.following import FollowState
 from gpuhop_tui.containers.log_follow import LogMark
 from gpuhop_tui.containers.log_lines import LogLine
+from gpuhop_tui.containers.model import Container
+from gpuhop_tui.fleet.container_gpus import gpu_use
+from gpuhop_tui.fleet.state import FleetState
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
+from gpuhop_tui.tui.render.line import width_of
+from gpuhop_tui.tui.render.stats import graphs, nice_top, size, stats
 from gpuhop_tui.tui.screens.logs import LogScreen
+from gpuhop_tui.tui.screens.stats import StatsScreen
 from gpuhop_tui.tui.widgets.log_pane import LogPane
 from tests.tui.fake_containers import container
-from tests.tui.fake_views import FakeLog, training
+from tests.tui.fake_views import FakeLog, FakeUsage, a_point, busy_half_hour, training
 from tests.tui.fakes import NOW, app_on, fleet_state
 from tests.tui.waiting import opened, screen_text, until
 
@@ -229,3 +236,108 @@ def test_pictures_of_logs(snap_compare: Compare, keys: str, size: tuple[int, int
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=size, run_before=ready)
+
+
+# Figures
+
+
+@asynccontextmanager
+async def measuring(
+    usage: FakeUsage, size: tuple[int, int] = (80, 24), state: FleetState | None = None
+) -> AsyncIterator[Pilot[int]]:
+    """The screen of a container's figures."""
+    state = state or fleet_state()
+    app, _ = app_on(state)
+    async with app.run_test(notifications=True, size=size) as pilot:
+        await opened(pilot)
+        await app.push_screen(StatsScreen(usage, lambda: state.node("gpu-01"), lambda: NOW))
+        await until(pilot, lambda: "stats of train-llm" in screen_text(pilot))
+        yield pilot
+
+
+def on_gpus() -> Container:
+    """The container that marie's training runs in, on four GPUs."""
+    return container("train-llm", NOW, id="9f86d081884c")
+
+
+@pytest.mark.parametrize("size", [*SIZES, (200, 60)])
+async def test_figures_of_a_container(size: tuple[int, int]) -> None:
+    usage = FakeUsage(on_gpus())
+    async with measuring(usage, size) as pilot:
+        assert usage.started
+        await until(pilot, lambda: screen_text(pilot).count("not measured: no figures yet") == 4)
+        busy_half_hour(usage)
+        await until(pilot, lambda: "peak 1000 %" in screen_text(pilot))
+        shown = screen_text(pilot)
+        for words in ("● live", "CPU", "memory", "network", "in ", "out", "disk", "written",
+                      "GPU utilization", "87 %", "GPU memory", "216 G", "processes, peak 43",
+                      "4 min ago", "300 points", "esc leave"):  # fmt: skip
+            assert words in shown, words
+        await pilot.press("escape")
+        await until(pilot, lambda: usage.closed)
+
+
+async def test_a_figure_that_is_missing_has_a_reason() -> None:
+    usage = FakeUsage()
+    missing = {"network_rate": "the container has no network of its own"}
+    async with measuring(usage, (120, 40)) as pilot:
+        usage.add(a_point(NOW, network_rate=None, missing=missing))
+        await until(pilot, lambda: "of its own" in screen_text(pilot))
+        assert "not measured: no process of it is on a GPU" in screen_text(pilot)
+        usage.add(None)
+        lost = Problem("gpu-01", ErrorKind.LOST, "no answer for 6 s", "It comes back by itself.")
+        usage.set(state=FollowState.AWAY, problem=lost, away_since=NOW)
+        await until(pilot, lambda: "away for 0 s: no answer for 6 s" in screen_text(pilot))
+
+
+async def test_a_node_without_figures_says_why() -> None:
+    state = fleet_state()
+    nodes = tuple(
+        replace(node, stale=True) if node.name == "gpu-01" else node for node in state.nodes
+    )
+    async with measuring(FakeUsage(on_gpus()), (120, 40), replace(state, nodes=nodes)) as pilot:
+        await until(pilot, lambda: "not measured: no figures from the node" in screen_text(pilot))
+
+
+@pytest.mark.parametrize("size", [*SIZES, (200, 60)], ids=str)
+def test_pictures_of_figures(snap_compare: Compare, size: tuple[int, int]) -> None:
+    state = fleet_state()
+    app, _ = app_on(state)
+    usage = FakeUsage(on_gpus())
+    busy_half_hour(usage)
+
+    async def ready(pilot: Pilot[Any]) -> None:
+        await opened(pilot)
+        screen = StatsScreen(usage, lambda: state.node("gpu-01"), lambda: NOW)
+        await app.push_screen(screen)
+        screen._gpus.clear()
+        for second in range(300):
+            use = None if 100 < second < 120 else gpu_use(usage.container, state.nodes[0].sample)
+            screen._gpus.append((NOW - 299 + second, use))
+        screen.lay_out()
+        await until(pilot, lambda: "peak 1000 %" in screen_text(pilot))
+
+    assert snap_compare(app, terminal_size=size, run_before=ready)
+
+
+def test_round_tops_of_axes() -> None:
+    assert [nice_top(value, True) for value in (0, 9, 11, 60, 101, 812)] == [
+        10, 10, 20, 100, 200, 1000,
+    ]  # fmt: skip
+    assert nice_top(0, False) == 1024
+    assert nice_top(3 << 30, False) == 4 << 30
+    assert [size(value) for value in (None, 0, 812, 1023, 1300, 34 << 20, 80 << 30)] == [
+        "–", "0 B", "812 B", "1 K", "1.3 K", "34 M", "80 G",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", range(20, 210, 19))
+@pytest.mark.parametrize("height", [6, 21, 37])
+def test_graphs_fit_their_room(width: int, height: int) -> None:
+    usage = FakeUsage(on_gpus())
+    busy_half_hour(usage)
+    use = gpu_use(usage.container, fleet_state().nodes[0].sample)
+    lines = stats(graphs(usage.points, [(NOW, use)]), width, height, NOW)
+    assert all(width_of(line) <= width for line in lines)
+    if height >= 18 and width >= 64:
+        assert len(lines) <= height

@@ -19,12 +19,12 @@ from gpuhop_tui.containers.listing import (
     read_time,
 )
 from gpuhop_tui.containers.log_lines import LineSplitter, read_line
-from gpuhop_tui.containers.logs import point
 from gpuhop_tui.containers.lost_gpus import judge
 from gpuhop_tui.containers.model import GpuGrant
 from gpuhop_tui.containers.public_keys import keys_of_file
 from gpuhop_tui.containers.pull import with_tag
 from gpuhop_tui.containers.usage import Usage, cpu_percent, read_usage
+from gpuhop_tui.containers.usage_points import point
 from gpuhop_tui.problem import ErrorKind
 
 
