@@ -102,7 +102,7 @@ async def build_fleet(
     return Fleet(
         plan,
         prompter=prompter,
-        agent_socket=str(socket) if socket else os.environ.get("SSH_AUTH_SOCK"),
+        agent_socket=str(socket) if socket else None,
         sample_interval=config.ui.sample_interval,
         key_lifetime=config.agent.key_lifetime,
         retry=retry,

@@ -50,7 +50,8 @@ class TerminalPrompter(NoPrompter):
 
     async def passphrase(self, question: PassphraseQuestion) -> str | None:
         head = "That passphrase did not open the key." if question.wrong else ""
-        text = f"Passphrase for {question.key_file} (login to {question.hop}): "
+        what_for = f"login to {question.hop}" if question.hop else "to add it to the agent"
+        text = f"Passphrase for {question.key_file} ({what_for}): "
         answers = await self._ask(head, [(text, False)])
         return answers[0] if answers else None
 

@@ -61,7 +61,8 @@ def why_denied(
             hop.name,
             ErrorKind.AGENT_MISSING,
             f"no key to offer {hop.name}: {offer.agent_problem}, and there is no key file",
-            "start an agent and add your key: eval $(ssh-agent); ssh-add",
+            "start an agent and add your key: gpuhop-tui keys --start-agent --add, or "
+            "eval $(ssh-agent); ssh-add",
         )
     return Problem(
         hop.name,

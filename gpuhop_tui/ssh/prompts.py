@@ -35,7 +35,7 @@ class HostKeyQuestion:
 class PassphraseQuestion:
     """A private key file is locked."""
 
-    hop: str  # the login that wants it
+    hop: str  # the login that wants it; empty: it is to be added to the agent
     key_file: str
     fingerprint: str | None
     wrong: bool  # the passphrase given before did not open it
