@@ -188,6 +188,8 @@ async def _piped(options: argparse.Namespace, wanted: Wanted) -> int:
                 command = piped_line(target.container, command)
             elif target.door is not None:
                 way = replace(way, route=container_route(way.route, target.door))
+        if link.lent_socket and (warning := way.network.guard.warning(link.name)):
+            print(f"gpuhop-tui: warning: {warning}", file=sys.stderr)
         try:
             async with _ready(way) as link, link.process(command) as process:
                 await _pump(process, lambda: prompter.asking)

@@ -202,6 +202,17 @@ def command_line() -> argparse.ArgumentParser:
     _add_common(imports, again=True)
     imports.add_argument("hosts", nargs="*", metavar="HOST", help="only these (default: all)")
     imports.add_argument("--write", action="store_true", help="add them to the config")
+    audit = commands.add_parser(
+        "audit",
+        help="what a lent agent was asked for, and what became of it",
+        description="The log of signatures that hosts have asked a lent agent for, oldest first.",
+    )
+    _add_common(audit, again=True)
+    audit.add_argument("--json", action="store_true", help="print one line of JSON a decision")
+    audit.add_argument("--follow", action="store_true", help="go on with what comes, until stopped")
+    audit.add_argument(
+        "--since", metavar="TIME", help="only what came after: 30m, 2h, 7d, or a date and time"
+    )
     return parser
 
 
@@ -299,6 +310,10 @@ def _run(options: argparse.Namespace) -> int:
         from gpuhop_tui.cli.import_hosts import run_import
 
         return run_import(options)
+    if options.command == "audit":
+        from gpuhop_tui.cli.audit import run_audit
+
+        return run_audit(options)
     from gpuhop_tui.cli.dashboard import run_dashboard
 
     return run_dashboard(options)

@@ -272,6 +272,8 @@ class _Hop:
         words = []
         if header.term != header.term_asked and before.term != header.term:
             words.append(f"{node} does not know TERM={header.term_asked}: using {header.term}")
+        if header.agent == "lent" and (warning := self.network.guard.warning(node)):
+            words.append(warning)
         if header.agent == "refused" and before.agent != "refused":
             words.append(f"{node} refuses agent forwarding: no agent in this shell")
         if before.mode == "tmux" and header.created != before.created and not header.is_new:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -19,8 +20,10 @@ from gpuhop_tui.ssh.link import Link
 from gpuhop_tui.ssh.network import Network
 from gpuhop_tui.ssh.prompts import SignatureAnswer
 from tests.lab import keys
+from tests.lab.dashboard import dashboard
 from tests.lab.driving import Person, network_of, route_to, says, up
 from tests.lab.fixtures import require_lab
+from tests.lab.hop_driving import MENU, HopTerminal, held_by_tmux, hop, lend_agent, tmux
 from tests.lab.waiting import await_until
 from tests.lab.world import World
 
@@ -235,3 +238,113 @@ async def test_passed_on_again_the_way_is_named(guarded: World) -> None:
     first, second = (question.facts for question in person.signatures)
     assert (first.where, first.through) == ("gpu-02", ())
     assert (second.where, second.through) == ("bastion", ("gpu-02",))
+
+
+def allow_nothing_unasked(world: World) -> str:
+    """Lends to gpu-01 with the policy as it is by default. Returns a login to gpu-02 from there."""
+    lend_agent(world, "gpu-01")
+    log_of(world).unlink(missing_ok=True)
+    other = world["gpu-02"]
+    return f"{ONWARD} -n -o LogLevel=ERROR {other.user}@{other.address} echo reached '$(hostname)'"
+
+
+def test_a_hop_asks_on_its_own_line_and_nothing_typed_is_lost(guarded: World) -> None:
+    world = guarded
+    onward = allow_nothing_unasked(world)
+    with hop(world, "gpu-01") as terminal:
+        terminal.until("$")
+        terminal.press(f"clear; {onward}\r")
+        terminal.until(f"gpu-01 asks to log in as {world['gpu-02'].user} at gpu-02")
+        assert "ctrl+] answers" in terminal.last_line
+        terminal.press("echo typed-$((1+1))\r")  # goes to the shell, which reads it later
+        terminal.press(MENU)
+        terminal.until("o once")
+        terminal.press("i")
+        terminal.until("SHA256:")
+        terminal.press("o")
+        terminal.until("reached gpu-02")
+        terminal.until("typed-2")
+        terminal.until_true(lambda: terminal.lines == held_by_tmux(world["gpu-01"]), "the screen")
+
+        terminal.press(f"clear; {onward} || echo failed-$((1+1))\r")
+        terminal.until("asks to log in")
+        terminal.press(MENU)
+        terminal.until("o once")
+        began = time.monotonic()
+        terminal.press("n")
+        terminal.until("failed-2")
+        assert time.monotonic() - began < 5.0
+        assert [line["decision"] for line in lines(world)] == ["allowed", "denied"]
+
+        # Who asked goes away: the question does, too.
+        terminal.press(f"clear; {onward}\r")
+        terminal.until("asks to log in")
+        terminal.press("\x03")
+        terminal.until_true(lambda: not terminal.shows("asks to log in"), "it to be taken back")
+        terminal.menu("d")
+        assert terminal.wait() == 0
+    tmux(world["gpu-01"], "kill-server", check=False)
+
+
+def test_a_piped_hop_asks_on_the_terminal_and_is_denied_without_one(guarded: World) -> None:
+    world = guarded
+    onward = allow_nothing_unasked(world)
+    done = world.laptop.run(["gpuhop-tui", "hop", "gpu-01", "--", onward], input="", check=False)
+    assert done.returncode == 255
+    assert f"gpu-01 asked to log in as {world['gpu-02'].user} at gpu-02: denied" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "nobody to ask" in lines(world)[0]["reason"]
+
+    piped = f"gpuhop-tui hop gpu-01 -- {shlex.quote(onward)} | cat"
+    argv = world.laptop.argv(["sh", "-c", piped])
+    with HopTerminal(argv, world.laptop.environ()) as terminal:
+        terminal.until("Allow it? [o]nce")
+        terminal.until("(28 s)")  # it counts down
+        terminal.press("o")
+        terminal.until("reached gpu-02")
+        assert terminal.wait() == 0
+
+
+def test_the_dashboard_shows_who_has_the_agent_and_locks_it(guarded: World) -> None:
+    """The guard's line in a hop from the dashboard, and its screen after it."""
+    world = guarded
+    onward = allow_nothing_unasked(world)
+    with dashboard(world) as terminal:
+        terminal.shows(r"2/2 nodes")
+        terminal.press("g")
+        terminal.shows("Agent guard", "lent to nobody")
+        terminal.press("L")
+        terminal.shows("LOCKED")
+        terminal.press("Escape")
+        terminal.shows("agent locked")
+        terminal.press("Enter")
+        terminal.shows(r"@gpu-01:~\$")
+        terminal.press("clear; ssh-add -l", "Enter")
+        terminal.shows("refused")
+        terminal.press("C-]")
+        terminal.shows("d detach")
+        terminal.press("d")
+        terminal.shows("2/2 nodes")
+        terminal.press("g")
+        terminal.shows("denied +gpu-01 +list keys")
+        terminal.press("L")
+        terminal.shows("(?s)Agent guard(?!.*LOCKED)")
+        terminal.press("Escape")
+        terminal.press("Enter")
+        terminal.shows(r"@gpu-01:~\$")
+        terminal.press(f"clear; {onward}", "Enter")
+        terminal.shows("gpu-01 asks to log in as .* at gpu-02")
+        terminal.press("C-]")
+        terminal.shows("w while this hop is open")
+        terminal.press("w")
+        terminal.shows("(?m)^reached gpu-02")
+        terminal.press("C-]")
+        terminal.shows("d detach")
+        terminal.press("d")
+        terminal.shows("2/2 nodes")
+        terminal.press("g")
+        terminal.shows("allowed +gpu-01 +log in as .* at gpu-02", "lent to nobody")
+        terminal.press("q")
+        terminal.shows("2/2 nodes")
+        terminal.press("q")
+    tmux(world["gpu-01"], "kill-server", check=False)

@@ -206,6 +206,8 @@ def test_a_bastion_is_lent_the_agent_where_the_config_says_so(
     config["bastions"][0]["guard"] = "allow"
     world.laptop.write_config(config)
     assert world.laptop.agent.fingerprints()[0] in world.laptop.run(run, input="").stdout
+    warning = "root on bastion can use your agent now; `via` leads onward without forward_agent"
+    assert warning in world.laptop.run(run, input="").stderr
     onward = f"ssh -o StrictHostKeyChecking=no {world.nodes[0].address} hostname"
     done = world.laptop.run([*run[:-1], onward], input="", check=False)
     assert (done.returncode, done.stdout) == (0, "gpu-01\n"), done.stderr

@@ -33,10 +33,11 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
     """`hops`: the servers of the config, whose names are shown for their host keys.
-    `audit`: the log's file; None: the usual one."""
+    `bastions`: names of those that lead to others. `audit`: the log's file; None: the usual one."""
 
     policy: Policy = field(default_factory=Policy)
     hops: tuple[Hop, ...] = ()
+    bastions: frozenset[str] = frozenset()
     signatures_a_minute: int = 60
     question_seconds: float = SECONDS
     audit: Path | None = None
@@ -65,6 +66,7 @@ class Guard:
         self._lent: dict[int, LentAgent] = {}
         self._events: deque[SignatureEvent] = deque(maxlen=EVENTS_KEPT)
         self._listeners: list[Callable[[], None]] = []
+        self._bastions = set(settings.bastions)  # that were not warned about yet
         self._noting: set[asyncio.Task[bool]] = set()
 
     # Lending
@@ -90,6 +92,13 @@ class Guard:
             await self.end(lent)
         await asyncio.gather(*self._noting, return_exceptions=True)
         self._writer.shutdown(wait=False)
+
+    def warning(self, node: str) -> str:
+        """What a person should know who lends the agent there; empty where it was said before."""
+        if node not in self._bastions:
+            return ""
+        self._bastions.discard(node)
+        return f"root on {node} can use your agent now; `via` leads onward without forward_agent"
 
     # What is shown, and what a person does
 

@@ -39,4 +39,9 @@ def guard_settings(config: Config, plan: Plan) -> GuardSettings:
     for route in routes:
         if isinstance(route, Route):
             hops |= dict.fromkeys(route.hops)
-    return GuardSettings(policy_of(config), tuple(hops), config.agent.guard.signatures_per_minute)
+    return GuardSettings(
+        policy_of(config),
+        tuple(hops),
+        frozenset(bastion.name for bastion in plan.bastions),
+        config.agent.guard.signatures_per_minute,
+    )
