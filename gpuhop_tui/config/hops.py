@@ -49,9 +49,7 @@ class Hop:
     pubkey_algorithms: tuple[str, ...] = ()  # PubkeyAcceptedAlgorithms: of keys that are offered
     revoked_host_keys: Path | None = None  # RevokedHostKeys: a list of keys, or a KRL
     known_hosts_command: tuple[str, ...] = ()  # KnownHostsCommand: prints known_hosts lines
-    pinned_host_key: str | None = (
-        None  # "TYPE BASE64": the only one that is trusted, whatever files say
-    )
+    pinned_host_key: str | None = None  # "TYPE BASE64": the only one trusted, whatever files say
     strict_host_keys: bool = False  # an unknown host key is refused without a question
     hash_known_hosts: bool = field(default=False, compare=False)  # hash names when writing
     # Settings of ssh_config that matter and are not followed, by name, to be told to the person.

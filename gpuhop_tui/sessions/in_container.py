@@ -32,9 +32,10 @@ class InContainer:
 
     @property
     def session(self) -> str:
-        """The name of the node's tmux session that keeps a shell in it: stable, one a user."""
-        words = [self.name, self.id[:8], *([self.user] if self.user else [])]
-        return re.sub(r"[^A-Za-z0-9_-]", "_", "-".join(words))
+        """The name of the node's tmux session that keeps a shell in it: stable, and one for each
+        user and directory."""
+        words = [self.name, self.id[:8], self.user, self.directory.strip("/")]
+        return re.sub(r"[^A-Za-z0-9_-]", "_", "-".join(filter(None, words)))
 
     def to_json(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

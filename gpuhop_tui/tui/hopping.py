@@ -55,8 +55,11 @@ class Hopper:
             )
 
         self.is_away = True
+        hops = {node.name, *node.via}
+        if target.door is not None:
+            hops.add(f"{node.name}/{target.door.name}")
         # Another node's question would take what is typed into this shell for its answer.
-        self._prompter.ask_aside(aside, frozenset((node.name, *node.via)))
+        self._prompter.ask_aside(aside, frozenset(hops))
         try:
             return await handed_over(self._app, work)
         finally:

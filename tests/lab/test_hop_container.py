@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.lab.docker.dockerd import BASE, Dockerd
+from tests.lab.docker.driving import start_box
 from tests.lab.docker.fixtures import DockerWorld
 from tests.lab.docker.sshd import start_sshd
 from tests.lab.hop_driving import (
@@ -22,12 +22,6 @@ from tests.lab.hop_driving import (
 COUNTER = "i=0; while sleep 0.1; do i=$((i+1)); echo line $i; done"
 
 
-def start(dockerd: Dockerd, name: str, *options: str) -> str:
-    """A container that stays; returns its id."""
-    words = ("--init", "--hostname", f"in-{name}", "--name", name, *options)
-    return dockerd.docker("run", "-d", *words, BASE, "sleep", "1000")
-
-
 def sessions(world: DockerWorld) -> list[str]:
     said = tmux(world.world["gpu-01"], "list-sessions", "-F", "#{session_name}", check=False)
     return said.split()
@@ -35,7 +29,7 @@ def sessions(world: DockerWorld) -> list[str]:
 
 @pytest.fixture
 def box(docker_world: DockerWorld) -> str:
-    return start(docker_world.dockerd, "box")
+    return start_box(docker_world.dockerd, "box")
 
 
 def piped(world: DockerWorld, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
@@ -101,7 +95,7 @@ def test_user_directory_and_a_command_s_status(docker_world: DockerWorld, box: s
         assert b"mira" in terminal.raw
     with hop(docker_world.world, *options) as terminal:
         at_prompt(terminal)
-        assert sessions(docker_world) == [f"box-{box[:8]}-mira"]
+        assert sessions(docker_world) == [f"box-{box[:8]}-mira-data"]
         terminal.press("exit\r")
         assert terminal.wait() == 0
     for wrong, says in (
@@ -204,7 +198,7 @@ def test_a_key_that_is_not_known_is_asked_about(docker_world: DockerWorld) -> No
         assert terminal.wait() == 0
     done = piped(docker_world, "--ssh", "gpu-01/box", "--", "true")
     assert done.returncode == 2
-    start(dockerd, "box")
+    start_box(dockerd, "box")
     done = piped(docker_world, "--ssh", "gpu-01/box", "--", "true")
     assert done.returncode == 2
     assert "publishes no SSH server" in done.stderr

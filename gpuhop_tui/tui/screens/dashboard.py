@@ -17,7 +17,7 @@ from gpuhop_tui.fleet.summary import GpuPlace, freest, is_free
 from gpuhop_tui.tui.keymap import bindings, shown_key
 from gpuhop_tui.tui.render.keys import keys_offer
 from gpuhop_tui.tui.render.line import clean
-from gpuhop_tui.tui.screens.container_actions import ContainerActions
+from gpuhop_tui.tui.screens.container_hops import ContainerHops
 from gpuhop_tui.tui.screens.new_container_actions import NewContainerActions
 from gpuhop_tui.tui.widgets.filter_bar import FilterBar
 from gpuhop_tui.tui.widgets.fleet_tree import FleetTree
@@ -30,7 +30,7 @@ from gpuhop_tui.tui.widgets.target_view import TargetView
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 
 
-class DashboardScreen(NewContainerActions, ContainerActions):
+class DashboardScreen(NewContainerActions, ContainerHops):
     """Shows the states it is given by `show`."""
 
     CSS_PATH = "dashboard.tcss"
@@ -38,7 +38,7 @@ class DashboardScreen(NewContainerActions, ContainerActions):
         *bindings("back", "hop", "attach", "tail", "new-session", "stop"),
         *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "doctor", "clear"),
         *bindings("keys", "guard"),
-        *bindings("new-container", "work", "container-menu", "mark", "images"),
+        *bindings("new-container", "work", "container-menu", "mark", "images", "hop-as"),
         *bindings("tab-processes", "tab-containers", "tab-sessions"),
         *bindings("tab-history", "tab-node", "tab-log"),
     ]

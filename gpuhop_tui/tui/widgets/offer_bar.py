@@ -37,7 +37,7 @@ class OfferBar(Lines):
 
 
 def _words(hop: OpenHop, key: str, now: float) -> Line:
-    what = f"{clean(hop.target.session)} on {clean(hop.node)}"
+    what = f"{clean(hop.target.title)} on {clean(hop.node)}"
     return (
         Span(f" {key}", Tone.INFO),
         Span(" goes back into "),

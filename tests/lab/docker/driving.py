@@ -11,11 +11,18 @@ from gpuhop_tui.containers.gpus import NodeGpu
 from gpuhop_tui.containers.listing import read_container
 from gpuhop_tui.containers.model import Container, Listing
 from gpuhop_tui.containers.watch import ContainerWatch
+from tests.lab.docker.dockerd import BASE, Dockerd
 from tests.lab.driving import network_of, route_to, up
 from tests.lab.waiting import await_until
 from tests.lab.world import World
 
 GPUS = tuple(NodeGpu(index, f"GPU-{index:08d}-0000", name="A100") for index in range(4))
+
+
+def start_box(dockerd: Dockerd, name: str, *options: str) -> str:
+    """A container that stays, whose host name is in-NAME; returns its id."""
+    words = ("--init", "--hostname", f"in-{name}", "--name", name, *options)
+    return dockerd.docker("run", "-d", *words, BASE, "sleep", "1000")
 
 
 @asynccontextmanager

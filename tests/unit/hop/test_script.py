@@ -101,9 +101,11 @@ def test_it_is_sound_posix_shell(shell: str, command: str) -> None:
 
 
 def test_a_container_s_session_is_named_for_it_and_its_id() -> None:
-    assert IN_CONTAINER.session == "train_x-3f9a1c2b-mira"
+    assert IN_CONTAINER.session == "train_x-3f9a1c2b-mira-mnt_a_b"
     assert IN_CONTAINER.title == "container train.x"
-    assert HopTarget.in_container(replace(PLACE, user="")).session == "train_x-3f9a1c2b"
+    assert (
+        HopTarget.in_container(replace(PLACE, user="", directory="")).session == "train_x-3f9a1c2b"
+    )
     assert HopTarget.in_container(PLACE, session="own").session == "own"
     assert RUN_IN_CONTAINER.session.startswith("run-")
 
