@@ -175,7 +175,7 @@ class _Writer:
             self.left_out.append((name, f"{door.node} has none"))
             return
         node = self.hosts[door.node]
-        wanted = f"{node}-{host_name(door.container)}"
+        wanted = f"{host_name(door.node)}-{host_name(door.container)}"
         host = self._free(wanted if wanted not in self._own else f"{wanted}{SUFFIX}")
         hop = route.target
         try:

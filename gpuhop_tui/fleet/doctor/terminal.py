@@ -12,7 +12,9 @@ from gpuhop_tui.fleet.doctor.finding import LAPTOP, Finding, ok, unchecked, warn
 
 SECONDS = 2.0
 _TRUECOLOUR = ("truecolor", "24bit")
-_WANTED = {"allow-passthrough": ("on", "all"), "set-clipboard": ("on", "external")}
+# tmux(1): with anything but `on` it drops the OSC 52 of programs in it. What is passed through
+# (allow-passthrough) would have to be wrapped, which gpuhop's is not.
+_WANTED = {"set-clipboard": ("on",)}
 
 
 def check_terminal(

@@ -46,9 +46,7 @@ class DoctorScreen(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         page = _Page(classes="box")
-        page.border_subtitle = (
-            "enter copies what mends it, a: all or faults only, r again, escape closes"
-        )
+        page.border_subtitle = "enter copies what mends it, a faults only, r again, escape closes"
         yield page
 
     def on_mount(self) -> None:

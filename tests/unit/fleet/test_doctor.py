@@ -239,9 +239,9 @@ GOOD = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "en_GB.UTF-8
         ({"LANG": "C"}, None, (80, 24), "locale is C"),
         ({"LC_ALL": "POSIX"}, None, (80, 24), "locale is POSIX"),
         ({}, None, (79, 24), "79×24"),
-        ({}, {"allow-passthrough": "off"}, (80, 24), "allow-passthrough off"),
         ({}, {"set-clipboard": "off"}, (80, 24), "set-clipboard off"),
-        ({}, {"set-clipboard": "external"}, (80, 24), ""),
+        ({}, {"set-clipboard": "external"}, (80, 24), "set-clipboard external"),
+        ({}, {"set-clipboard": "on"}, (80, 24), ""),
     ],
 )
 def test_terminals(
