@@ -265,7 +265,7 @@ async def test_a_terminal_that_cannot_be_handed_over_is_said() -> None:
                 HopEnd.FAILED, 255, "refused",
                 Problem("gpu-01", ErrorKind.LOST, "refused", "Try it again."),
             ),
-            "Refused Try it again.",
+            "Refused. Try it again.",
         ),
     ],
 )  # fmt: skip

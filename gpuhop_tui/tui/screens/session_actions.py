@@ -142,7 +142,7 @@ class SessionActions(Screen[None]):
     def _tell(self, node: NodeState, result: HopResult) -> None:
         words = result.message
         if result.problem is not None:
-            words += f" {result.problem.advice}"
+            words += f". {result.problem.advice}"
         if result.end is HopEnd.FAILED:
             self._say(node.name, words, "error")
         else:
