@@ -86,13 +86,14 @@ class KeyRing:
 
     async def _ask(self, file: KeyFile, hop: Hop) -> asyncssh.SSHKey | None:
         data = await asyncio.to_thread(file.path.read_bytes)
+        answers = (await self._agent.status()).problem is None
         for attempt in range(PASSPHRASE_TRIES):
             question = PassphraseQuestion(
                 hop=hop.name,
                 key_file=str(file.path),
                 fingerprint=fingerprint(file.public) if file.public else None,
                 wrong=attempt > 0,
-                lifetime_seconds=self._lifetime if self._agent.socket else None,
+                lifetime_seconds=self._lifetime if answers else None,
             )
             passphrase = await self._prompter.passphrase(question)
             if passphrase is None:

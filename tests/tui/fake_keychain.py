@@ -58,6 +58,7 @@ class FakeKeychain:
         self.now = now
         self.home = HOME
         self.did: list[object] = []
+        self.retried: list[str | None] = []
         self.failure: KeychainError | None = None
 
     async def view(self) -> KeysView:

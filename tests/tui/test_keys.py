@@ -23,6 +23,7 @@ from tests.tui.waiting import opened, screen_text, text_of, until
 def app_with(keychain: FakeKeychain, agent: str = "3 keys") -> GpuhopApp:
     app, fleet = app_on(replace(fleet_state(), agent=agent))
     fleet.keychain = keychain
+    keychain.retried = fleet.retried
     return app
 
 
@@ -93,6 +94,7 @@ async def test_a_key_is_added_on_terms_and_its_passphrase_asked_for_once() -> No
         await pilot.press("ctrl+s")
         await until(pilot, lambda: pilot.app.screen is screen)
         assert keychain.did == [("add", "spare", 1800, True)]
+        assert keychain.retried == [None]  # logins that lacked it
         await until(pilot, lambda: "4 keys" in text_of(screen.rows))
         select(screen, "spare")
         await pilot.press("a")

@@ -43,9 +43,12 @@ class KeysScreen(Dialog[None]):
         Binding("K,q", "cancel", "close", show=False),
     ]
 
-    def __init__(self, keychain: Keychain, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, keychain: Keychain, clock: Callable[[], float], added: Callable[[], None]
+    ) -> None:
+        """`added` is called once a key was added: logins that lacked it can be tried again."""
         super().__init__()
-        self._keychain, self._clock = keychain, clock
+        self._keychain, self._clock, self._added = keychain, clock, added
         self.view: KeysView | None = None
         self.rows = Rows(classes="box")
 
@@ -107,7 +110,12 @@ class KeysScreen(Dialog[None]):
         elif self.view.is_held(file):
             self._say(f"The agent holds {file.path.name} already")
         else:
-            self.app.push_screen(AddKeyDialog(file, self._keychain), lambda _: self.action_look())
+            self.app.push_screen(AddKeyDialog(file, self._keychain), self._after_adding)
+
+    def _after_adding(self, added: bool | None) -> None:
+        self.action_look()
+        if added:
+            self._added()
 
     def action_remove(self) -> None:
         """Take the selected key out of the agent, once that is confirmed."""

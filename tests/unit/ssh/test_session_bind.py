@@ -63,6 +63,7 @@ def test_asyncssh_has_what_is_wrapped():
     assert "self._conn.send_userauth_request(" in inspect.getsource(ClientAuth.send_request)
 
 
+@pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
 @pytest.mark.parametrize("kex", KEX)
 async def test_every_key_exchange_of_asyncssh_gives_a_bind(kex):
     host_key = asyncssh.generate_private_key("ssh-ed25519")
