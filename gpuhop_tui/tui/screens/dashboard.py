@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from textual import events, on
@@ -265,7 +266,8 @@ class DashboardScreen(NewContainerActions, ContainerHops):
         if self.source is None:
             self.notify("The fleet is not open yet", timeout=3)
             return
-        self.app.push_screen(KeysScreen(self.source.keychain, self.clock))
+        retry = partial(self.source.retry, None)
+        self.app.push_screen(KeysScreen(self.source.keychain, self.clock, retry))
 
     def _offer_keys(self, agent: str) -> None:
         """Say once, where it is so, that there is no agent or none with keys, and what helps."""
