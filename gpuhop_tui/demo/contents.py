@@ -177,7 +177,7 @@ def fill_tmux(
         server.new(name, shell, cwd="/home", created_at=now - age, window=window)
 
     if node == "gpu-01":
-        add("lora", Training("lora", now - 3.2 * HOUR, seconds=190, steps=1410), 3.3 * HOUR)
+        add("lora", Training("lora", now - 3.2 * HOUR, seconds=190, steps=1410), 2 * DAY)
         session = server.sessions[-1]
         server.add_window(session, Shell(place()), cwd="/home", name="shell")
         add("notebook", Telling("jupyter", Story("notebook", "tmux", now - 26 * HOUR)), 26 * HOUR)
@@ -187,7 +187,10 @@ def fill_tmux(
             "rsync: [receiver] write failed: No space left on device (28)\n"
             "rsync error: error in file IO (code 11) [simulated]\n"
         )
-        server.new("backup", Said("rsync", text, 11), created_at=now - 2 * HOUR, stays=True)
+        backup = Said("rsync", text, 11)
+        pane = server.new("backup", backup, created_at=now - 2 * HOUR, stays=True).window.pane
+        pane.catch_up()
+        pane.activity_at = int(now - 1.6 * HOUR)
     elif node == "gpu-02":
         add("train", Training("7b", now - 31 * HOUR, seconds=700, steps=8000), 31 * HOUR)
     elif node == "lab-a":

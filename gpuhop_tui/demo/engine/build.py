@@ -100,11 +100,11 @@ async def _base(images: Images, base: str) -> AsyncGenerator[Json, None]:
 async def _step(word: str, rest: str, context: Context, key: str) -> AsyncGenerator[str, None]:
     if word in ("COPY", "ADD"):
         _look_for(rest, context)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
         return
     yield f" ---> Running in {key[12:24]}\n"
     for text in _said(rest):
-        await asyncio.sleep(between(0.15, 0.5, key, text))
+        await asyncio.sleep(between(0.4, 1.1, key, text))
         yield text + "\n"
     if re.search(r"(^|&&|;)\s*(false|exit [1-9]\d*)\s*($|&&|;)", rest):
         raise _FailedError(f"The command '/bin/sh -c {rest}' returned a non-zero code: 1")

@@ -153,17 +153,18 @@ def measured(container: Container, cpus: int, memory_bytes: int, now: float) -> 
     if not container.running or container.started_at is None:
         return {"read": NEVER, "cpu_stats": {}, "memory_stats": {}, "pids_stats": {}}
     age = now - container.started_at
-    busy = between(1.5, 9.0, container.id, "cpu") if container.gpus else 0.04
+    works = bool(container.stories) and container.stories[-1].kind in ("training", "serving")
+    busy = between(1.5, 9.0, container.id, "cpu") if works else 0.04
     used = busy * (age + 4.0 * wave(now, 9.0, container.id)) * _NS
-    share = between(0.03, 0.22, container.id, "m") if container.gpus else 0.002
+    share = between(0.03, 0.22, container.id, "m") if works else 0.002
     memory = int(memory_bytes * share * (1 + 0.05 * wave(now, 30.0, container.id, "m")))
-    rate = between(2e5, 3e7, container.id, "n") if container.gpus else 300.0
+    rate = between(2e5, 3e7, container.id, "n") if works else 300.0
     received = int(rate * (age + 5 * wave(now, 6.0, container.id, "n")))
     return {
         "read": stamp(now),
         "name": f"/{container.name}",
         "id": container.id,
-        "pids_stats": {"current": 3 + int(60 * fraction(container.id, "p"))},
+        "pids_stats": {"current": 3 + int(60 * fraction(container.id, "p")) * works},
         "cpu_stats": {
             "cpu_usage": {"total_usage": int(used)},
             "system_cpu_usage": int(now * cpus * _NS),

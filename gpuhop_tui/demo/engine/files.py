@@ -128,4 +128,4 @@ class Files:
 
 
 def _clean(path: str) -> str:
-    return posixpath.normpath("/" + path)
+    return posixpath.normpath("/" + path.lstrip("/"))

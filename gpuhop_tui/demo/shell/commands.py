@@ -221,23 +221,22 @@ def _nvidia_smi(place: Place, words: list[str]) -> Result:
     shown = place.visible
     if shown == ():
         return Result("NVIDIA-SMI has failed: no GPU was given to this container\n", 9)
-    figures = [
+    there = [
         (index, gpu)
         for index, gpu in enumerate(place.gpus.figures())
         if (shown is None or index in shown) and "lost" not in gpu
     ]
+    # In a container the driver numbers those that are seen there.
+    figures = there if shown is None else list(enumerate(gpu for _, gpu in there))
     if not figures:
         return Result("No devices were found\n", 6)
     if words[:1] == ["-L"]:
-        lines = [
-            f"GPU {number}: {gpu['name']} (UUID: {gpu['uuid']})"
-            for number, (_, gpu) in enumerate(figures)
-        ]
+        lines = [f"GPU {number}: {gpu['name']} (UUID: {gpu['uuid']})" for number, gpu in figures]
         return Result("\n".join(lines) + "\n")
     rule = "+" + "-" * 77 + "+"
     title = f"NVIDIA-SMI (simulated)   Driver {place.gpus.driver}   CUDA {place.gpus.cuda}"
     lines = [rule, f"| {title:<75} |", rule]
-    for number, (_, gpu) in enumerate(figures):
+    for number, gpu in figures:
         used, total = (gpu[f"memory_{which}_bytes"] >> 20 for which in ("used", "total"))
         busy = gpu.get("utilization_percent")
         text = (
@@ -247,7 +246,7 @@ def _nvidia_smi(place: Place, words: list[str]) -> Result:
         )
         lines.append(f"| {text:<75} |")
     lines += [rule, f"| {'Processes':<75} |"]
-    for number, (_, gpu) in enumerate(figures):
+    for number, gpu in figures:
         for pid, details in gpu["processes"].items():
             text = (
                 f"{number:>2} {pid:>7}  {details['command'][:48]:<48} {details['memory'] >> 20}MiB"

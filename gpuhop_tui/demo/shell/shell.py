@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ _HELLO = (
     "\x1b[2mThis shell is simulated: nothing that you type is run on your machine. "
     "Try `help`.\x1b[0m"
 )
+
+_PIECES = re.compile(rb"[^\r\n\x03\x04]*[\r\n\x03\x04]|[^\r\n\x03\x04]+")
 
 
 class Shell:
@@ -71,17 +74,18 @@ class Shell:
             self._editor.begin()
 
     def typed(self, data: bytes, now: float) -> None:
-        if self._foreground is not None:
-            self._foreground.typed(data, now)
-            self._follow(now)
-            return
-        for line in self._editor.feed(data):
-            if line is None:
-                self.ended = self._status
+        for piece in _PIECES.findall(data):  # what a line begins or ends takes the next one
+            if self.ended is not None:
                 return
-            self._run(line)
-            if self.ended is not None or self._foreground is not None:
-                return  # what was typed ahead of a program is its own: it takes none
+            if self._foreground is not None:
+                self._foreground.typed(piece, now)
+                self._follow(now)
+                continue
+            for line in self._editor.feed(piece):
+                if line is None:
+                    self.ended = self._status
+                else:
+                    self._run(line)
 
     def resized(self, columns: int, rows: int) -> None:
         self._size = columns, rows
