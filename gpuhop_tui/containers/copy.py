@@ -5,6 +5,7 @@ No file is held in memory or copied to a temporary one: tar archives are made an
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import os
@@ -49,7 +50,7 @@ async def copy_in(
     `Engine.call` does.
     """
     try:
-        archive = _Outgoing(source)
+        archive = await asyncio.to_thread(_Outgoing, source)
     except OSError as error:
         raise ContainerError(
             f"{source} cannot be read: {error.strerror or error}", "Check the path."
@@ -75,7 +76,7 @@ async def copy_out(
 
     To be closed by `contextlib.aclosing`: that cancels it. Nothing is written outside of `target`.
     Raises ContainerError where the path is not there or a file cannot be written, ProblemError as
-    `Engine.call` does.
+    `Engine.call` does. A file is there whole or not at all: until it is, it has another name.
     """
 
     def begin(client: Any) -> Iterator[CopyProgress]:
@@ -212,8 +213,10 @@ def _unpacked(source: _Incoming, target: Path, total: int | None) -> Iterator[Co
                 with contextlib.ExitStack() as stack:
                     content = tar.extractfile(safe)
                     assert content is not None
+                    part = path.with_name(f".{path.name[:200]}.gpuhop-{os.getpid()}")
+                    stack.callback(part.unlink, missing_ok=True)
                     descriptor = os.open(
-                        path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
+                        part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
                     )
                     file = stack.enter_context(os.fdopen(descriptor, "wb"))
                     while chunk := content.read(_CHUNK):
@@ -221,6 +224,8 @@ def _unpacked(source: _Incoming, target: Path, total: int | None) -> Iterator[Co
                         done += len(chunk)
                         yield CopyProgress(name, done, total, files, tuple(skipped))
                     os.fchmod(file.fileno(), (safe.mode or 0o600) & 0o777)
+                    file.flush()
+                    part.replace(path)
             except OSError as error:
                 raise ContainerError(
                     f"{target / name} cannot be written: {error.strerror or error}",
