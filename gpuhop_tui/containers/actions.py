@@ -68,6 +68,11 @@ async def restart(engine: Engine, container: Container, seconds: int = STOP_SECO
     )
 
 
+async def resume(engine: Engine, container: Container) -> None:
+    """Lets one go on that was paused."""
+    await _do(engine, f"resuming {container.name}", lambda c: c.unpause(container.id))
+
+
 async def rename(engine: Engine, container: Container, name: str) -> None:
     """Gives it another name."""
     if not name.isprintable() or len(name) < 2:

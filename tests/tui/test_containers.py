@@ -86,7 +86,7 @@ async def test_containers_are_listed(size: tuple[int, int]) -> None:
             "it ran out of memory", "8 of 11 run", "4 images, 81 G",
         ):  # fmt: skip
             assert words in " ".join(shown.split()), words
-        for key in ("x end", "m more", "space mark", "i images"):
+        for key in ("⏎ hop", "x end", "m more", "space mark"):
             assert key in screen_text(pilot), key
         assert "containers" in screen_text(pilot)
         assert dashboard.view.selected_container == TRAIN
@@ -482,8 +482,10 @@ async def test_the_menu_has_all_facts_and_only_does_what_can_be_done() -> None:
         await at_containers(pilot)
         menu = await in_menu(pilot)
         shown = text_of(menu.rows)
-        for words in ("/usr/sbin/sshd -D", "61 G of 1.0 T", "s  start  it runs"):
+        for words in ("/usr/sbin/sshd -D", "61 G of 1.0 T", "r  restart…"):
             assert words in shown, words
+        assert "s  start" not in shown
+        assert "u  resume" not in shown
         await pilot.press("s")
         assert app.screen is menu
         assert not engine(fleet).asked
@@ -496,10 +498,23 @@ async def test_one_that_has_ended_is_started_unasked() -> None:
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await at_containers(pilot, "end", "up")
         await in_menu(pilot)
-        await pilot.press("enter")  # the first that can be done
+        await pilot.press("down", "enter")  # the first is a hop
         await until(pilot, lambda: done(fleet, "start"))
         assert done(fleet, "start") == [("start", DONE.id)]
         await until(pilot, lambda: "Done was started" in screen_text(pilot))
+
+
+async def test_a_paused_one_is_resumed() -> None:
+    app, fleet = the_app()
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
+        dashboard = await at_containers(pilot, "down", "down", "down", "down")
+        held = dashboard.view.selected_container
+        assert held is not None
+        assert held.state == "paused"
+        await in_menu(pilot)
+        await pilot.press("u")
+        await until(pilot, lambda: done(fleet, "unpause") == [("unpause", held.id)])
+        await until(pilot, lambda: "Held was resumed" in screen_text(pilot))
 
 
 async def test_restarting_asks() -> None:
@@ -579,6 +594,8 @@ async def test_the_menu_of_several() -> None:
         shown = text_of(menu.rows)
         assert "2 containers on gpu-01" in screen_text(pilot)
         assert "n  rename…  one at a time" in shown
+        await pilot.press("n")
+        assert app.screen is menu
         await pilot.press("s")
         await until(pilot, lambda: done(fleet, "start") == [("start", DONE.id)])
 

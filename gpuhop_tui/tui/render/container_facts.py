@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpuhop_tui.containers.model import Container, Mount
 from gpuhop_tui.probe.sample import Sample
-from gpuhop_tui.tui.render.containers import gpu_names, gpus_given, state_words
+from gpuhop_tui.tui.render.containers import FIGURES, gpu_names, gpus_given, state_words
 from gpuhop_tui.tui.render.engine import short_id
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, fit, plain, wrap
 from gpuhop_tui.tui.render.units import MISSING, duration, figure, moment, plural, size
@@ -39,18 +39,12 @@ def _facts(
     yield "restarts", _restarts(container), Tone.PLAIN
     given = plain(gpus_given(container, gpu_names(sample)))
     yield "GPUs", given or "none given", Tone.BAD if container.lost_gpus else Tone.PLAIN
-    yield "GPU memory", *_figure(container, "gpu_memory_bytes", size(container.gpu_memory_bytes))
-    yield "CPU", *_figure(container, "cpu_percent", figure(container.cpu_percent, " %"))
-    memory = size(container.memory_bytes)
-    if container.memory_limit_bytes is not None:
-        memory += f" of {size(container.memory_limit_bytes)}"
-    yield "memory", *_figure(container, "memory_bytes", memory)
+    yield "uses", _use(container), Tone.PLAIN
     yield "ports", "  ".join(map(str, container.ports)) or "none", Tone.PLAIN
     for number, mount in enumerate(container.mounts[:_MOST_MOUNTS]):
         yield ("" if number else "mounts"), _mount(mount), Tone.PLAIN
     if len(container.mounts) > _MOST_MOUNTS:
         yield "", f"and {len(container.mounts) - _MOST_MOUNTS} more", Tone.DIM
-    yield "id", short_id(container.id), Tone.DIM
 
 
 def _since(container: Container, now: float) -> str:
@@ -61,7 +55,7 @@ def _since(container: Container, now: float) -> str:
         words = f"{duration(now - container.finished_at)} ago"
     if container.created_at is not None:
         words += f"{', ' if words else ''}made {moment(container.created_at, now)}"
-    return words
+    return f"{words}, id {short_id(container.id)}"
 
 
 def _restarts(container: Container) -> str:
@@ -70,10 +64,22 @@ def _restarts(container: Container) -> str:
     return f"{times}; {'not by itself' if policy == 'no' else f'by itself: {policy}'}"
 
 
-def _figure(container: Container, name: str, text: str) -> tuple[str, Tone]:
-    if getattr(container, name) is None:
-        return f"{MISSING} {container.missing.get(name, 'not known')}", Tone.DIM
-    return text, Tone.PLAIN
+def _use(container: Container) -> str:
+    """Each figure, or why it is missing; each reason once."""
+    memory = size(container.memory_bytes)
+    if container.memory_limit_bytes is not None:
+        memory += f" of {size(container.memory_limit_bytes)}"
+    texts = {
+        "gpu_memory_bytes": size(container.gpu_memory_bytes),
+        "cpu_percent": figure(container.cpu_percent, " %"),
+        "memory_bytes": memory,
+    }
+    parts: dict[str, list[str]] = {}  # figures or a reason: what they are of
+    for name, text in texts.items():
+        known = getattr(container, name) is not None
+        why = clean(container.missing.get(name, "not known"))
+        parts.setdefault(text if known else f"{MISSING} {why}", []).append(FIGURES[name])
+    return ", ".join(f"{' and '.join(names)} {text}" for text, names in parts.items())
 
 
 def _mount(mount: Mount) -> str:

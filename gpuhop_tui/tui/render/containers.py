@@ -42,8 +42,8 @@ _TONES = {
 }
 # What is told on a line of its own where it has no column
 _NAMED = {"restarts": "restarts ", "gpu_memory": "gpu ", "cpu": "cpu ", "memory": "mem "}
-# Figures, as a note names them that says why one is missing
-_FIGURES = {
+# Figures that may be missing, as a note names them that says why
+FIGURES = {
     "cpu_percent": "CPU",
     "memory_bytes": "memory",
     "gpu_memory_bytes": "GPU memory",
@@ -249,7 +249,7 @@ def _why_missing(listing: Listing, width: int) -> list[Line]:
     reasons: dict[str, dict[str, None]] = {}
     for container in listing.containers:
         for name, why in container.missing.items() if container.running else ():
-            if name in _FIGURES and getattr(container, name) is None:
-                reasons.setdefault(why, {})[_FIGURES[name]] = None
+            if name in FIGURES and getattr(container, name) is None:
+                reasons.setdefault(why, {})[FIGURES[name]] = None
     words = (f"{MISSING} {', '.join(names)}: {why}" for why, names in reasons.items())
     return [line for each in words for line in wrap(each, width, Tone.DIM)]

@@ -27,12 +27,13 @@ Deed = Callable[[], Awaitable[object]]
 # What is shown while it is done, and once it is
 _WORDS: Mapping[str, tuple[str, str]] = {
     "start": ("starting", "started"),
+    "resume": ("resuming", "resumed"),
     "stop": ("stopping", "stopped"),
     "kill": ("killing", "killed"),
     "restart": ("restarting", "restarted"),
     "remove": ("removing", "removed"),
 }
-_ELSEWHERE = ("logs", "stats", "copy-in", "copy-out")  # keys that the menu names, too
+_ELSEWHERE = ("hop-as", "logs", "stats", "copy-in", "copy-out")  # keys that the menu has, too
 
 
 class ContainerActions(SessionActions):
@@ -145,22 +146,34 @@ class ContainerActions(SessionActions):
     def _menu(self, chosen: Sequence[Container]) -> list[MenuItem]:
         from gpuhop_tui.tui.screens.container_menu import MenuItem
 
+        states = {each.state for each in chosen}
         running = any(each.running for each in chosen)
-        ended = any(not each.running for each in chosen)
         alone = "" if len(chosen) == 1 else "one at a time"
-        items = [
-            MenuItem("s", "s", "start", "start", "" if ended else "it runs"),
-            MenuItem("x", "x", "stop, kill or remove…", "end"),
-            MenuItem("r", "r", "restart…", "restart", "" if running else "it does not run"),
-            MenuItem("n", "n", "rename…", "rename", alone),
-            MenuItem("c", "c", "make an image of…", "commit", alone),
-        ]
+        items = [MenuItem("x", "x", "stop, kill or remove…", "end")]
+        if running:
+            items.append(MenuItem("r", "r", "restart…", "restart"))
+        if "paused" in states:
+            items.insert(0, MenuItem("u", "u", "resume", "resume"))
+        if not all(each.running for each in chosen):
+            items.insert(0, MenuItem("s", "s", "start", "start"))
+        items.append(MenuItem("n", "n", "rename…", "rename", alone))
+        items.append(MenuItem("c", "c", "make an image of…", "commit", alone))
+        if len(chosen) > 1:
+            return items
+        if self._can("hop_container"):
+            items.insert(0, self._item("hop", "hop into", "hop_container"))
         for key in (each for each in KEYS if each.id in _ELSEWHERE):
-            if len(chosen) == 1 and self._can(key.action):
-                bound = self.app._keymap.get(key.id, key.keys).partition(",")[0]
-                shown = shown_key(self.app, key.id)
-                items.append(MenuItem(bound, shown, key.label, key.action))
+            if self._can(key.action):
+                items.append(self._item(key.id, key.label, key.action))
         return items
+
+    def _item(self, id: str, words: str, deed: str) -> MenuItem:
+        """One that has a key of its own, outside the menu too."""
+        from gpuhop_tui.tui.screens.container_menu import MenuItem
+
+        key = next(each for each in KEYS if each.id == id)
+        bound = self.app._keymap.get(id, key.keys).partition(",")[0].strip()
+        return MenuItem(bound, shown_key(self.app, id), words, deed)
 
     def _can(self, action: str) -> bool:
         return hasattr(self, f"action_{action}") and bool(self.check_action(action, ()))
@@ -183,6 +196,8 @@ class ContainerActions(SessionActions):
         """Do something to containers of one node, after the question that it needs."""
         if deed == "start":
             self._do("start", [each for each in chosen if not each.running])
+        elif deed == "resume":
+            self._do("resume", [each for each in chosen if each.state == "paused"])
         elif deed == "end":
             running = any(each.running for each in chosen)
             self._ask_to_end(chosen, ("stop", "kill", "remove") if running else ("remove",))
@@ -360,6 +375,8 @@ def _deed(name: str, engine: Engine, container: Container) -> Deed:
             return partial(actions.stop, engine, container)
         case "kill":
             return partial(actions.stop, engine, container, seconds=0)
+        case "resume":
+            return partial(actions.resume, engine, container)
         case "restart":
             return partial(actions.restart, engine, container)
         case _:

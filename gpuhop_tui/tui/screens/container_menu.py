@@ -72,7 +72,7 @@ class ContainerMenu(Dialog[str]):
 
     def on_key(self, event: events.Key) -> None:
         for item in self._items:
-            if item.key in (event.key, event.character):
+            if event.key != "enter" and item.key in (event.key, event.character):
                 event.stop()
                 self._take(item)
                 return

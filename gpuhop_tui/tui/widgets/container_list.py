@@ -23,7 +23,7 @@ class ContainerList(Rows):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "screen.hop_container", "hop", show=False),
+        Binding("enter", "screen.hop_container", "hop", id="hop"),
     ]
 
     def __init__(self) -> None:

@@ -273,7 +273,7 @@ def test_an_image_that_is_being_removed_or_was_not() -> None:
 def test_facts_have_a_reason_for_what_is_missing() -> None:
     fresh = next(each for each in some_containers(NOW) if each.name == "fresh")
     lines = [plain(line) for line in container_facts(fresh, None, 70, NOW)]
-    assert "GPU memory  – not measured yet" in lines
+    assert "uses        GPU memory and CPU and memory – not measured yet" in lines
     train = some_containers(NOW)[0]
     said = "\n".join(plain(line) for line in container_facts(train, None, 70, NOW))
     for words in ("61 G of 1.0 T", "127.0.0.1:8888→8888", "a volume without a name at /var/lib"):
