@@ -18,6 +18,7 @@ from gpuhop_tui.ssh.guard.wire import (
     framed,
     string,
 )
+from gpuhop_tui.ssh.session_bind import BIND_SECONDS
 from gpuhop_tui.ssh.session_bind import EXTENSION as SESSION_BIND
 
 ANSWER_SECONDS = 5.0
@@ -48,6 +49,7 @@ class Upstream:
         """`first_bind`: the bind request of the connection that the agent is lent over."""
         self._socket = socket
         self._first_bind = first_bind
+        self._takes_binds = True
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def identities(self) -> list[Identity]:
@@ -67,9 +69,12 @@ class Upstream:
         return await self._ask(bytes([SIGN]) + contents, SIGN_SECONDS)
 
     async def bind(self, contents: bytes) -> None:
-        """Passes a session-bind on, for keys with destination constraints. Agents that know no such
-        thing refuse it, which changes nothing here. Raises OSError."""
-        await self._ask(bytes([EXTENSION]) + string(SESSION_BIND) + contents, ANSWER_SECONDS)
+        """Passes a session-bind on, for keys with destination constraints. Raises OSError."""
+        try:
+            await self._connect()
+            await self._bind(bytes([EXTENSION]) + string(SESSION_BIND) + contents)
+        except TimeoutError:
+            raise UpstreamError("the agent does not answer") from None
 
     async def close(self) -> None:
         if self._streams is not None:
@@ -82,15 +87,31 @@ class Upstream:
     async def _ask(self, message: bytes, seconds: float) -> bytes:
         try:
             async with asyncio.timeout(seconds):
-                if self._streams is None:
-                    self._streams = await asyncio.open_unix_connection(self._socket)
-                    if self._first_bind is not None:
-                        await self._exchange(self._first_bind)
+                await self._connect()
                 return await self._exchange(message)
         except TimeoutError:
             raise UpstreamError("the agent does not answer") from None
         except asyncio.IncompleteReadError:
             raise UpstreamError("the agent has hung up") from None
+
+    async def _connect(self) -> None:
+        if self._streams is None:
+            self._streams = await asyncio.open_unix_connection(self._socket)
+            if self._first_bind is not None:
+                await self._bind(self._first_bind)
+
+    async def _bind(self, message: bytes) -> None:
+        """Agents that know no such thing refuse it, which changes nothing; where one hangs up or
+        falls silent instead, a new connection goes on without."""
+        if not self._takes_binds:
+            return
+        try:
+            async with asyncio.timeout(BIND_SECONDS):
+                await self._exchange(message)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            self._takes_binds = False
+            await self.close()
+            self._streams = await asyncio.open_unix_connection(self._socket)
 
     async def _exchange(self, message: bytes) -> bytes:
         assert self._streams is not None

@@ -1,0 +1,68 @@
+"""Names for host keys: of the config, of known_hosts, hashed ones too."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gpuhop_tui.config.hops import Hop
+from gpuhop_tui.ssh.guard.host_key import HostKey, read_host_key
+from gpuhop_tui.ssh.guard.names import HostNames
+from gpuhop_tui.ssh.known_hosts import KnownHosts
+from tests.unit.ssh.guard.parts import key
+
+HOST, OTHER = key(), key()
+
+
+def public(host) -> str:
+    return " ".join(host.export_public_key().decode().split()[:2])
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Path:
+    return tmp_path / "known_hosts"
+
+
+def names(known: Path, host_key: HostKey = read_host_key(HOST.public_data)):
+    hop = Hop("gpu-02", "10.0.0.2", 2222, "u", known_hosts_files=(known,))
+    return HostNames(KnownHosts(), [hop]).of(host_key)
+
+
+def test_a_node_of_the_config_goes_by_its_name(known):
+    known.write_text(f"[10.0.0.2]:2222,gpu-two {public(HOST)}\n")
+    assert names(known).names == ("gpu-02", "[10.0.0.2]:2222", "gpu-two")
+
+
+def test_others_go_by_what_known_hosts_says(known):
+    known.write_text(f"github.com,!no ssh-x AAAA\n# c\nbroken\ngithub.com,!no {public(HOST)} c\n")
+    assert names(known).names == ("github.com",)
+
+
+def test_hashed_entries_are_guessed(known):
+    known.write_text(
+        f"github.com {public(HOST)}\n[10.0.0.2]:2222 {public(HOST)}\nsecret {public(HOST)}\n"
+    )
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", known], check=True, capture_output=True)
+    assert "github" not in known.read_text()
+    assert names(known).names == ("gpu-02", "[10.0.0.2]:2222", "github.com")
+
+
+def test_a_certificate_goes_by_its_authority(known):
+    authority = key()
+    certificate = authority.generate_host_certificate(HOST, "h", principals=["h"]).public_data
+    known.write_text(f"@cert-authority *.example {public(authority)}\nplain {public(HOST)}\n")
+    assert names(known, read_host_key(certificate)).names == ("*.example", "plain")
+    assert names(known).names == ("plain",)
+
+
+def test_a_revoked_key(known):
+    known.write_text(f"@revoked * {public(HOST)}\nold {public(HOST)}\n")
+    found = names(known)
+    assert found.revoked
+    assert names(known, read_host_key(OTHER.public_data)).revoked is False
+
+
+def test_nobody_knows_it(known):
+    assert names(known).names == ()
+    known.write_bytes(b"\xff\xfe\x00 garbage\n|1|x|y ssh-ed25519 AAAA\n|1| ssh-ed25519 !!\n")
+    assert names(known).names == ()
