@@ -14,6 +14,7 @@ import asyncssh
 import pytest
 
 from gpuhop_tui.config.hops import Route
+from gpuhop_tui.ssh import session_bind
 from gpuhop_tui.ssh.agent import Agent
 from gpuhop_tui.ssh.key_files import KeyRing
 from gpuhop_tui.ssh.known_hosts import KnownHosts
@@ -199,8 +200,10 @@ def authorized(key: SoftKey) -> str:
 @pytest.mark.parametrize("application", [b"", b"ssh:"], ids=["plain", "security key"])
 @pytest.mark.parametrize("habit", ["refuses", "hangs up", "is silent"])
 async def test_an_agent_that_only_lists_and_signs(
-    door: World, application: bytes, habit: Habit
+    door: World, application: bytes, habit: Habit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if habit == "is silent":
+        monkeypatch.setattr(session_bind, "BIND_SECONDS", 0.2)
     key = SoftKey(application)
     machine = door.bastions[1]
     machine.authorize(door.laptop.key.public, authorized(key))

@@ -32,7 +32,8 @@ def chain() -> Iterator[World]:
         Spec("outer", sshd=debug, host_key="rsa"),
         Spec("inner", via="outer", host_key="ecdsa"),
     ]
-    with World(bastions, [Spec("deep", via="inner", user="gpu-user", port=2022)]) as world:
+    deep = Spec("deep", via="inner", user="gpu-user", port=2022)
+    with World(bastions, [deep, Spec("beside", via="inner")]) as world:
         yield world
 
 
@@ -128,6 +129,25 @@ def test_status_and_hop(chain: World, key: Key) -> None:
     hop = ["gpuhop-tui", "hop", "deep", "--", "hostname"]
     done = chain.laptop.run(hop, input="", check=False)
     assert (done.returncode, done.stdout) == (0, "deep\n"), done.stderr
+
+
+@pytest.mark.parametrize(("onward", "reaches"), [("deep>beside", True), ("deep>inner", False)])
+def test_a_lent_key_goes_only_where_it_may(
+    chain: World, key: Key, onward: str, reaches: bool
+) -> None:
+    """From inside a hop, through the guard that would let everything pass."""
+    constrain(chain, key, *HOSTS, onward)
+    config = chain.config(agent={"guard": {"default": "allow"}})
+    next(node for node in config["nodes"] if node["name"] == "deep")["forward_agent"] = True
+    path = chain.laptop.write_config(config, chain.laptop.home / "lending.toml")
+    there = f"ssh -o StrictHostKeyChecking=no -o BatchMode=yes researcher@{chain['beside'].address}"
+    done = chain.laptop.run(
+        ["gpuhop-tui", "hop", "--config", str(path), "deep", "--", f"{there} hostname"],
+        input="",
+        check=False,
+        timeout=60,
+    )
+    assert (done.stdout == "beside\n") is reaches, done.stderr
 
 
 async def test_a_key_for_other_hosts_is_said_and_not_tried_again(chain: World, key: Key) -> None:

@@ -176,7 +176,7 @@ async def test_an_agent_that_does_not_start_says_why() -> None:
         await pilot.press("s")
         await shows(pilot, ChooseDialog)
         await pilot.press("enter")
-        await until(pilot, lambda: "there is no ssh-agent. install OpenSSH" in screen_text(pilot))
+        await until(pilot, lambda: "There is no ssh-agent. install OpenSSH" in screen_text(pilot))
 
 
 @pytest.mark.parametrize(

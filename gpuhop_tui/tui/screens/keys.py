@@ -55,7 +55,7 @@ class KeysScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         self.rows.border_title = "Keys"
         self.rows.border_subtitle = (
-            "a adds to the agent, x takes out, s starts an agent, c copies →, escape closes"
+            "a adds, x takes out, s starts an agent, c copies →, escape closes"
         )
         yield self.rows
 
@@ -177,8 +177,8 @@ class KeysScreen(Dialog[None]):
         try:
             await work()
         except KeychainError as error:
-            words = f"{error.message}. {error.advice}"
-            self.notify(clean(words), severity="error", timeout=12, markup=False)
+            words = clean(f"{error.message}. {error.advice}")
+            self.notify(words[:1].upper() + words[1:], severity="error", timeout=12, markup=False)
         else:
             self._say(done)
         self.action_look()
