@@ -178,6 +178,7 @@ class Work:
         self._jobs.insert(0, job)
         self._forget_oldest()
         job._task = asyncio.create_task(self._run(job, run), name=f"work {job.id}: {title}")
+        job._task.add_done_callback(lambda _task: self._ended(job))
         self._changed()
         return job
 
@@ -203,12 +204,14 @@ class Work:
         try:
             job.words = await run(job)
             job.state = JobState.DONE
-        except asyncio.CancelledError:
-            job.state, job.words = JobState.CANCELLED, "cancelled"
         except Exception as error:
             job.state, job.error = JobState.FAILED, error
             job.words, job.advice = told(error)
             job.lines = tuple(getattr(error, "lines", ())) or tuple(getattr(job.step, "lines", ()))
+
+    def _ended(self, job: Job) -> None:
+        if job.is_running:
+            job.state, job.words = JobState.CANCELLED, "cancelled"
         job.ended_at = self._clock()
         self._changed()
         self._post(WorkEnded(job))

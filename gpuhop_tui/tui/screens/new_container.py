@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from gpuhop_tui.tui.screens.new_container_actions import NewContainerActions
 
 WIDE = 110  # cells from which the outlook stands beside the fields
-_PAUSE_SECONDS = 0.4  # after the last key, before the node is looked at
+PAUSE_SECONDS = 0.4  # after the last key, before the node is looked at
 _LOOK_SECONDS = 10.0  # between looks, while nobody types: others start containers too
 _MOST_LINES = 6  # of a field
 
@@ -82,6 +82,8 @@ class NewContainerScreen(Screen[Started]):
         self._is_reopened = bool(failure[0])
         self._read = read(values, origin.template)
         self._touched: set[str] = set()
+        self._said: dict[str, tuple[str, str]] = {}  # below each field
+        self._marked = ""  # the field that is typed into
         self._around: Surroundings | None = None
         self._looked_for: tuple[str, list[str]] | None = None  # image and paths of that look
         self._since: Surroundings | None = None  # what was there when the GPUs were chosen
@@ -211,10 +213,12 @@ class NewContainerScreen(Screen[Started]):
     @on(events.DescendantBlur)
     def _mark(self) -> None:
         """Mark the field that is typed into, not by a colour alone."""
+        focused = self.focused.id if self.focused is not None else None
+        before, self._marked = self._marked, focused or ""
         for field in FIELDS:
-            has_focus = self.query_one(f"#{field.id}").has_focus
-            glyph = "›" if has_focus else " "
-            self.query_one(f"#{field.id}-label", Static).update(f"{glyph} {field.label}")
+            if field.id in (before, self._marked) and before != self._marked:
+                glyph = "›" if field.id == self._marked else " "
+                self.query_one(f"#{field.id}-label", Static).update(f"{glyph} {field.label}")
 
     # Looking at the node
 
@@ -223,18 +227,18 @@ class NewContainerScreen(Screen[Started]):
         return self._around is None or self._looked_for != (spec.image, sources(spec))
 
     def _look(self) -> None:
-        self.run_worker(self._look_at_node(), group="look", exclusive=True, exit_on_error=False)
+        self.run_worker(self._look_at_node, group="look", exclusive=True, exit_on_error=False)
 
     def _look_again(self) -> None:
         if self.is_active and self._job is None and not self._app.hopper.is_away:
             self._look()
 
     async def _look_at_node(self) -> None:
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)
         spec = self._read.spec
-        spec = replace(spec, image=spec.image or "scratch")  # which no engine has
+        asked = replace(spec, image=spec.image or "scratch")  # which no engine has
         try:
-            around = await self._containers.look_around(spec, self._live())
+            around = await self._containers.look_around(asked, self._live())
         except Exception as error:
             self._problem = told(error)
         else:
@@ -287,14 +291,16 @@ class NewContainerScreen(Screen[Started]):
     def _lay_out_notes(self) -> None:
         for field in FIELDS:
             wrong = self._read.wrong.get(field.id, "") if field.id in self._touched else ""
-            note = self.query_one(f"#{field.id}-note", Static)
             words = wrong
             if field.id == "gpus" and not wrong:
                 words = pick.words(self._wanted_gpus(), self._gpus(), self._given())
                 words = words or "space in the list picks a GPU, or no longer"
-            note.update(clean(words))
-            note.set_class(bool(words), "-said")
-            note.set_class(bool(wrong), "-wrong")
+            if self._said.get(field.id) != (words, wrong):
+                self._said[field.id] = (words, wrong)
+                note = self.query_one(f"#{field.id}-note", Static)
+                note.update(clean(words))
+                note.set_class(bool(words), "-said")
+                note.set_class(bool(wrong), "-wrong")
 
     def _lay_out_gpus(self) -> None:
         picker, node = self.query_one(GpuPicker), self._state
@@ -313,13 +319,19 @@ class NewContainerScreen(Screen[Started]):
         leave, cancel = (shown_key(self.app, id) for id in ("form-leave", "form-cancel"))
         return Outlook(
             node=self._node,
-            run_line=docker_run_line(_for_a_shell(spec, around)),
+            run_line=docker_run_line(
+                _for_a_shell(replace(spec, image=spec.image or "IMAGE"), around)
+            ),
             copy_key=shown_key(self.app, "form-copy"),
             plan=self._plan(around),
             job=self._job,
             job_keys=f"{leave} leaves it to the background, {cancel} cancels it",
             failure=self._failure,
-            mistakes=len(self._read.wrong.keys() & self._touched),
+            mistakes=tuple(
+                f"{field.label}: {self._read.wrong[field.id]}"
+                for field in FIELDS
+                if field.id in self._read.wrong
+            ),
             findings=tuple(self._findings(around)),
             is_checked=around is not None and not self._wants_look(),
             problem=problem,

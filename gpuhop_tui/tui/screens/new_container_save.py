@@ -50,6 +50,7 @@ class TemplateSaver:
     def _named(self, name: str | None) -> None:
         if not name:
             return
+        self._name = name
         old = next((each for each in self._app.templates if each.name == name), None)
         if old is None:
             self._save(name)
@@ -114,7 +115,12 @@ class TemplateNameDialog(Dialog[str]):
         with VerticalScroll(classes="box", can_focus=False) as box:
             box.border_title = "Save as a template"
             box.border_subtitle = "enter saves, escape gives up"
-            yield Input(self._name, placeholder="name of the template", id="template-name")
+            yield Input(
+                self._name,
+                placeholder="name of the template",
+                id="template-name",
+                select_on_focus=False,
+            )
             words = (
                 f"It goes to {self._path}. Comments do not survive that: the text as it was "
                 "written by hand is kept beside it, as .bak."
