@@ -41,6 +41,7 @@ from gpuhop_tui.ssh.prompts import NoPrompter, PassphraseQuestion, Prompter
 if TYPE_CHECKING:
     from gpuhop_tui.config.schema import Config
 
+
 def run_keys(options: argparse.Namespace) -> int:
     """Run the command and return its exit status: 1 where the agent does not answer or what was
     asked for was not done. Raises `CommandError`."""
