@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ class Terminal:
 
     def __init__(self, world: World, width: int, height: int, command: str) -> None:
         self._laptop = world.laptop
-        self._server = f"dashboard-{next(_SERVERS)}"
+        self._server = f"dashboard-{os.getpid()}-{next(_SERVERS)}"
         size = ("-x", str(width), "-y", str(height))
         self._tmux("-f", "/dev/null", "new-session", "-d", "-s", "user", *size, command)
 
