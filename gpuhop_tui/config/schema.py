@@ -373,6 +373,10 @@ class TemplateConfig(_Table):
     ssh_port: Port | None = None
     """The node's port at which the container's own sshd answers. Default: it has none."""
 
+    forward_agent: bool = False
+    """Mount a socket of the agent into the container, which answers while the agent is lent to the
+    node. Default: false."""
+
     build: BuildConfig | None = None
     """[templates.build]. Default: the image is pulled."""
 

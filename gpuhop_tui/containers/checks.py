@@ -25,6 +25,7 @@ FindingName = Literal[
     "path-missing",
     "shm-small",
     "shm-large",
+    "agent-not-lent",
     "not-checked",
 ]
 
@@ -52,6 +53,7 @@ def check(spec: ContainerSpec, around: Surroundings) -> list[Finding]:
         *_ports(spec, around),
         *_paths(spec, around),
         *_shm(spec, around),
+        *_agent(spec, around),
     ]
     return sorted(found, key=lambda finding: not finding.stops)
 
@@ -77,6 +79,16 @@ def settled(spec: ContainerSpec, around: Surroundings) -> ContainerSpec:
         picked = node_gpus.chosen(spec.gpus, around.gpus, given)
         ids = [gpu.device_id for gpu in sorted(picked, key=lambda gpu: gpu.index)]
     return replace(wanted, gpus=replace(spec.gpus, all=False, count=0, ids=tuple(ids)))
+
+
+def _agent(spec: ContainerSpec, around: Surroundings) -> Iterator[Finding]:
+    if spec.forward_agent and not around.lends_agent:
+        yield Finding(
+            "agent-not-lent",
+            "the agent is not lent to this node: its socket in the container will answer nobody",
+            "Set `forward_agent` for the node, too; it is lent while a hop to it is open.",
+            stops=False,
+        )
 
 
 def _mistakes(spec: ContainerSpec) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gpuhop_tui.containers.errors import ContainerError
+from gpuhop_tui.ssh import container_agent
 
 if TYPE_CHECKING:
     from gpuhop_tui.config.schema import TemplateConfig
@@ -89,7 +90,8 @@ class ContainerSpec:
     ulimits: tuple[str, ...] = ()  # "memlock=-1", "nofile=1024:4096"
     labels: Mapping[str, str] = field(default_factory=dict)
     ssh_port: int | None = None  # the node's
-    agent_directory: str = ""  # of the node, with a socket agent.sock, mounted at AGENT_DIRECTORY
+    forward_agent: bool = False  # mounts the directory of the agent's socket at AGENT_DIRECTORY
+    agent_directory: str = ""  # that directory of the node; known once it is settled
     template: str = ""  # what it was made from
 
 
@@ -112,6 +114,7 @@ def from_template(template: TemplateConfig) -> ContainerSpec:
         ulimits=tuple(template.ulimits),
         labels=dict(template.labels),
         ssh_port=template.ssh_port,
+        forward_agent=template.forward_agent,
         template=template.name,
     )
 
@@ -137,6 +140,7 @@ def to_template(spec: ContainerSpec, name: str) -> Json:
         "ulimits": list(spec.ulimits),
         "labels": dict(spec.labels),
         "ssh_port": spec.ssh_port,
+        "forward_agent": spec.forward_agent or None,
     }
     optional = {key: value for key, value in table.items() if value not in (None, "", [], {})}
     return {**optional, "gpus": chosen}
@@ -318,13 +322,13 @@ def _options(spec: ContainerSpec) -> Iterator[str]:
 
 def _binds(spec: ContainerSpec) -> Iterator[str]:
     yield from spec.volumes
-    if spec.agent_directory:
-        yield f"{spec.agent_directory}:{AGENT_DIRECTORY}"
+    if spec.forward_agent:
+        yield f"{spec.agent_directory or container_agent.SHOWN}:{AGENT_DIRECTORY}"
 
 
 def _environment(spec: ContainerSpec) -> dict[str, str]:
     environment = dict(spec.env)
-    if spec.agent_directory:
+    if spec.forward_agent:
         environment.setdefault("SSH_AUTH_SOCK", f"{AGENT_DIRECTORY}/agent.sock")
     return environment
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpuhop_tui.containers import gpus as node_gpus
@@ -15,11 +15,13 @@ from gpuhop_tui.containers.errors import ContainerError
 from gpuhop_tui.containers.gpus import NodeGpu
 from gpuhop_tui.containers.listing import read_container
 from gpuhop_tui.containers.model import Container, GpuGrant
+from gpuhop_tui.containers.node_shell import ask_node
 from gpuhop_tui.containers.reserve import one_start_at_a_time
 from gpuhop_tui.containers.spec import STARTED_BY, ContainerSpec, create_arguments
 from gpuhop_tui.containers.surroundings import Surroundings, look_around
 from gpuhop_tui.containers.text import plain
 from gpuhop_tui.problem import ProblemError
+from gpuhop_tui.ssh import container_agent
 
 FIRST_MOMENTS_SECONDS = 1.5  # that it has to live for to count as started
 LAST_LINES = 12
@@ -68,7 +70,7 @@ async def start_container(
         around = await look_around(engine, spec, gpus)
         findings = check(spec, around)
         stop_at(findings, engine.node)
-        wanted = settled(spec, around)
+        wanted = await _with_agent(engine, settled(spec, around))
         known = {container.id for container in before.containers}
         news = [each for each in around.containers if each.id not in known and each.running]
         _refuse_given(engine.node, wanted, gpus, news)
@@ -81,6 +83,21 @@ async def start_container(
             raise
     container = await _first_moments(engine, identity)
     return Started(container, wanted, tuple(each for each in findings if not each.stops))
+
+
+async def _with_agent(engine: Engine, spec: ContainerSpec) -> ContainerSpec:
+    """`spec` with the directory of the agent's socket, which is made first: the engine would make
+    it root's."""
+    if not spec.forward_agent or spec.agent_directory:
+        return spec
+    said = (await ask_node(engine.link, container_agent.MAKE_DIRECTORY)).split()
+    if len(said) != 1:
+        raise ContainerError(
+            f"{engine.node}: there is no place for the agent's socket that containers are given",
+            "Check that ~/.cache can be written there and has no space in its path, or leave "
+            "`forward_agent` out.",
+        )
+    return replace(spec, agent_directory=said[0])
 
 
 async def _create(engine: Engine, spec: ContainerSpec) -> str:

@@ -34,6 +34,7 @@ class Surroundings:
     home: str = ""
     ports: dict[tuple[str, int], str] | None = None  # ("tcp", 22): address; None: not known
     missing_paths: tuple[str, ...] = ()
+    lends_agent: bool = True  # whether hops to the node lend it the agent
 
 
 async def look_around(
@@ -59,7 +60,8 @@ async def look_around(
     facts = await engine.facts()
     found, has_image = await engine.call("looking around", ask)
     containers = tuple(read_container(engine.node, each) for each in found)
-    around = Surroundings(facts, containers, has_image, gpus)
+    lends = engine.link.route.target.forward_agent
+    around = Surroundings(facts, containers, has_image, gpus, lends_agent=lends)
     paths = [source for source in sources(spec) if source.startswith(("/", "~"))]
     try:
         said = await ask_node(engine.link, script(paths))

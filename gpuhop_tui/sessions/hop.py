@@ -77,13 +77,14 @@ async def run_hop(
             lend = way.target.forward_agent
             if lend:
                 link = await stack.enter_async_context(network.lending(way))
-                await stack.enter_async_context(stable_agent_socket(link))
             else:
                 link = network.link(way)
                 if target.door is not None:  # nobody else has a use for it
                     stack.push_async_callback(network.release, link)
             hop = _Hop(network, link, target, terminal, lend, is_asking, on_terminal)
             hop.place, hop.is_remembered = route.target.name, remember
+            if lend:
+                await stack.enter_async_context(stable_agent_socket(link, hop.desk.notice))
             return await hop.run()
     except ProblemError as error:
         return _failed(error.problem)

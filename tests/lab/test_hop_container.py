@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from tests.lab.docker.dockerd import BASE
 from tests.lab.docker.driving import start_box
 from tests.lab.docker.fixtures import DockerWorld
 from tests.lab.docker.sshd import start_sshd
@@ -18,6 +19,7 @@ from tests.lab.hop_driving import (
     numbers,
     tmux,
 )
+from tests.lab.waiting import wait_until
 
 COUNTER = "i=0; while sleep 0.1; do i=$((i+1)); echo line $i; done"
 
@@ -202,3 +204,70 @@ def test_a_key_that_is_not_known_is_asked_about(docker_world: DockerWorld) -> No
     done = piped(docker_world, "--ssh", "gpu-01/box", "--", "true")
     assert done.returncode == 2
     assert "publishes no SSH server" in done.stderr
+
+
+# The agent inside
+
+
+def lending_box(world: DockerWorld) -> None:
+    """A template's container with the agent in it, on a node that is lent it, unasked."""
+    laptop = world.world.laptop
+    config = world.world.config()
+    config["nodes"][0] |= {"forward_agent": True, "guard": "allow"}
+    template = {"name": "box", "image": BASE, "gpus": 0, "command": ["sleep", "1000"]}
+    config["templates"] = [template | {"forward_agent": True}]
+    laptop.write_config(config)
+    done = laptop.run(["gpuhop-tui", "run", "box", "gpu-01"], check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def keys_inside(world: DockerWorld, user: str = "root") -> str:
+    """What `ssh-add -l` says in the container."""
+    argv = ["docker", "exec", "-u", user, "box", "ssh-add", "-l"]
+    done = world.dockerd.machine.run(argv, check=False, timeout=20)
+    return done.stdout + done.stderr
+
+
+def test_the_agent_is_there_while_it_is_lent(docker_world: DockerWorld) -> None:
+    world = docker_world.world
+    key = world.laptop.agent.fingerprints()[0]
+    lending_box(docker_world)
+    try:
+        assert key not in keys_inside(docker_world)
+        with hop(world, "gpu-01/box") as terminal:
+            at_prompt(terminal)
+            wait_until(lambda: key in keys_inside(docker_world), "the key inside")
+            assert key in keys_inside(docker_world, "1234:1234")
+            terminal.press("clear; ssh-add -l\r")
+            terminal.until("lab@laptop")
+            world["gpu-01"].sshd.drop_connections()
+            wait_until(lambda: key in keys_inside(docker_world), "the key again")
+            with hop(world, "gpu-01", "--session", "other") as other:
+                other.until("$")
+                leave(other)
+            wait_until(lambda: key in keys_inside(docker_world), "the key of the first")
+            leave(terminal)
+        assert key not in keys_inside(docker_world)
+        left = world["gpu-01"].run(
+            ["sh", "-c", "ls -A /home/*/.cache/gpuhop-tui/gpu-01/containers"]
+        )
+        assert left.stdout == ""
+    finally:
+        tmux(world["gpu-01"], "kill-server", check=False)
+        world.laptop.write_config(world.config())
+
+
+def test_an_sshd_that_forbids_it_is_named(docker_world: DockerWorld) -> None:
+    world, sshd = docker_world.world, docker_world.world["gpu-01"].sshd
+    lending_box(docker_world)
+    sshd.options["AllowStreamLocalForwarding"] = "local"  # the engine's socket, but none of ours
+    sshd.restart()
+    try:
+        with hop(world, "gpu-01/box", size=(120, 24)) as terminal:
+            terminal.until("no agent in containers of gpu-01: its sshd does not forward sockets")
+            leave(terminal)
+    finally:
+        del sshd.options["AllowStreamLocalForwarding"]
+        sshd.restart()
+        tmux(world["gpu-01"], "kill-server", check=False)
+        world.laptop.write_config(world.config())

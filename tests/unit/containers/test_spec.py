@@ -208,6 +208,17 @@ def test_mistakes_are_said_before_anything_is_sent(change: dict[str, object], re
 
 
 def test_the_agents_socket_is_mounted_where_it_is_wanted() -> None:
-    body = create_arguments(replace(SPEC, agent_directory="/run/user/1000/gpuhop"))
+    body = create_arguments(
+        replace(SPEC, forward_agent=True, agent_directory="/run/user/1000/gpuhop")
+    )
     assert body["HostConfig"]["Binds"] == ["/run/user/1000/gpuhop:/run/gpuhop-agent"]
     assert body["Env"] == ["SSH_AUTH_SOCK=/run/gpuhop-agent/agent.sock"]
+
+
+def test_the_agent_s_mount_shows_in_the_docker_line_and_comes_back_as_a_template() -> None:
+    spec = replace(SPEC, forward_agent=True)
+    line = docker_run_line(spec)
+    assert "~/.cache/gpuhop-tui/NODE/containers:/run/gpuhop-agent" in line
+    assert "SSH_AUTH_SOCK=/run/gpuhop-agent/agent.sock" in line
+    assert to_template(spec, "t")["forward_agent"] is True
+    assert "forward_agent" not in to_template(SPEC, "t")
