@@ -60,7 +60,7 @@ def beginning(typed: str, names: Iterable[str]) -> list[str]:
         for name in names
         if name.startswith(start) and name.isprintable() and (start or not name.startswith("."))
     )
-    return sorted(found)[:MOST]
+    return sorted(found, key=lambda path: path.rstrip("/"))[:MOST]
 
 
 def common(candidates: Iterable[str]) -> str:

@@ -216,7 +216,9 @@ class CopyDialog(Dialog[Copy]):
             if not answer.done():
                 answer.set_result(bool(yes))
 
-        self.app.push_screen(ConfirmDialog("Overwrite?", [taken], "overwrite"), given)
+        where = f"in {self._container.name} on {self._container.node}"
+        title = f"Overwrite {where if self._wanted.inwards else 'on this machine'}?"
+        self.app.push_screen(ConfirmDialog(title, [taken], "overwrite"), given)
         return await answer
 
     def _say(self, field: str | None, words: str) -> None:
