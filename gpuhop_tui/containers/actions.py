@@ -58,6 +58,11 @@ async def stop(engine: Engine, container: Container, seconds: int = STOP_SECONDS
     )
 
 
+async def kill(engine: Engine, container: Container) -> None:
+    """Ends it by SIGKILL, at once."""
+    await _do(engine, f"killing {container.name}", lambda c: c.kill(container.id))
+
+
 async def restart(engine: Engine, container: Container, seconds: int = STOP_SECONDS) -> None:
     """Stops it as `stop` does, and starts it."""
     await _do(

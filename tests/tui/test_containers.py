@@ -302,7 +302,7 @@ async def test_ending_asks_and_says_what_would_be_lost() -> None:
     ("key", "name", "more"),
     [
         ("s", "stop", {"timeout": 10}),
-        ("k", "stop", {"timeout": 0}),
+        ("k", "kill", {}),
         ("r", "remove_container", {"v": True, "force": True}),
     ],
 )

@@ -70,11 +70,15 @@ def _told(found: Losses, removal: bool) -> Iterator[tuple[str, Tone]]:
         return
     if found.changed_paths != 0:
         files = "files" if found.changed_paths is None else plural(found.changed_paths, "path")
-        room = f", {size(found.layer_bytes)}" if found.layer_bytes is not None else ""
+        room = "" if found.layer_bytes is None else f", {_size(found.layer_bytes)}"
         yield f"Gone with a removal: {files} changed in it{room}, mounts not counted", Tone.WARN
     if found.anonymous_volumes:
         places = ", ".join(map(clean, found.anonymous_volumes))
         yield f"Gone with a removal: what its unnamed volumes hold, at {places}", Tone.WARN
+
+
+def _size(number: int) -> str:
+    return size(number) if number >= 1 << 20 or not number else "less than 1 M"
 
 
 def _process(process: Process) -> str:

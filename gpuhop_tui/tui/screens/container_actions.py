@@ -374,7 +374,7 @@ def _deed(name: str, engine: Engine, container: Container) -> Deed:
         case "stop":
             return partial(actions.stop, engine, container)
         case "kill":
-            return partial(actions.stop, engine, container, seconds=0)
+            return partial(actions.kill, engine, container)
         case "resume":
             return partial(actions.resume, engine, container)
         case "restart":

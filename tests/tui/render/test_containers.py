@@ -304,6 +304,15 @@ def test_losses_name_processes_clients_and_data() -> None:
     assert not any("removal" in plain(line) for line in kept)
 
 
+@pytest.mark.parametrize(
+    ("bytes", "words"), [(0, ", 0 M,"), (90, ", less than 1 M,"), (5 << 30, ", 5.0 G,")]
+)
+def test_a_little_is_not_nothing(bytes: int, words: str) -> None:
+    found = Losses(True, changed_paths=1, layer_bytes=bytes)
+    lines = losses_lines(some_containers(NOW)[0], found, (), 90, NOW, removal=True)
+    assert words in plain(lines[1])
+
+
 def test_losses_that_are_not_known_are_not_none() -> None:
     train = some_containers(NOW)[0]
     asked = [plain(line) for line in losses_lines(train, None, (), 90, NOW, removal=True)]
