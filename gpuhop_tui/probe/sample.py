@@ -58,6 +58,41 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessTree:
+    """A job as the node's processes tell it: the root, such as torchrun, and all below it.
+
+    `memory_bytes` is resident memory; pages that processes share count once for each of them.
+    """
+
+    pid: int  # of the root
+    gpu_pids: tuple[int, ...]  # of its processes that are on GPUs
+    user: str | None = None
+    command: str | None = None
+    started_at: float | None = None
+    container_id: str | None = None
+    container: str | None = None
+    tmux: str | None = None  # pane above it, as in Process
+    cwd: str | None = None
+    processes: int | None = None  # how many it has
+    cpu_percent: float | None = None  # of one core, all together: may exceed 100
+    busiest_percent: float | None = None  # of one core, of the busiest of them
+    waiting: int | None = None  # in uninterruptible sleep: mostly on a disk
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a process that was on a GPU, or the root of one's tree, has ended."""
+
+    pid: int
+    started_at: float | None
+    at: float  # the laptop's clock
+    status: int | None  # as wait(2) has it
+    out_of_memory: bool = False  # the kernel killed it for memory, as far as its cgroup tells
+    missing: str | None = None  # why there is no status
+
+
+@dataclass(frozen=True, slots=True)
 class MigInstance:
     """One MIG compute instance of a GPU."""
 
@@ -130,4 +165,6 @@ class Sample:
     cuda: str | None = None
     gpus: tuple[Gpu, ...] = ()
     host: Host = field(default_factory=Host)
+    jobs: tuple[ProcessTree, ...] | None = None  # None: the source tells of no trees
+    endings: tuple[Ending, ...] = ()  # of the last two minutes
     problem: Problem | None = None  # no driver, driver mismatch, no permission: gpus is empty

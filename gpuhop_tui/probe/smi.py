@@ -11,10 +11,11 @@ import csv
 import re
 from typing import Any
 
+from gpuhop_tui.probe.checked import MAX_PID
 from gpuhop_tui.probe.clean import clean
 from gpuhop_tui.probe.remote import throttle
 from gpuhop_tui.probe.sample import HOST_FIGURES, Gpu, Host, Process, Sample
-from gpuhop_tui.probe.validate import MAX_PID, NONSENSE, figure
+from gpuhop_tui.probe.validate import NONSENSE, figure
 from gpuhop_tui.problem import ErrorKind, Problem
 
 BASIC_FIELDS = (

@@ -6,10 +6,20 @@ since the last one give the same objects again, so that a steady fleet costs lit
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast
 
+from gpuhop_tui.probe.checked import (
+    MAX_LIST,
+    MAX_PID,
+    command,
+    indices,
+    integer,
+    number,
+    table,
+    words,
+)
 from gpuhop_tui.probe.clean import clean
+from gpuhop_tui.probe.job_parts import read_endings, read_trees
 from gpuhop_tui.probe.protocol import Json
 from gpuhop_tui.probe.sample import (
     GPU_FIGURES,
@@ -23,14 +33,11 @@ from gpuhop_tui.probe.sample import (
     Sample,
     Source,
 )
-from gpuhop_tui.probe.secrets import mask_secrets
 from gpuhop_tui.problem import ErrorKind, Problem
 
 MAX_GPUS = 256
 MAX_INSTANCES = 64
 MAX_PROCESSES = 1024  # of one GPU or instance
-MAX_PID = 1 << 22  # PID_MAX_LIMIT of Linux
-MAX_LIST = 16  # throttle reasons, disks
 BYTES = 1 << 50
 
 NOT_SENT = "the node does not say"
@@ -82,14 +89,16 @@ class SampleMaker:
             cuda=clean(document.get("cuda"), 32),
             gpus=() if problem is not None else self._all_gpus(document),
             host=self._host_of(document.get("host")),
+            jobs=read_trees(document),
+            endings=read_endings(document, at),
             problem=None if problem is None else problem_of(problem, self._hop),
         )
 
     def _all_gpus(self, document: Json) -> tuple[Gpu, ...]:
-        gpus, processes = _dict(document.get("gpus")), _dict(document.get("processes"))
+        gpus, processes = table(document.get("gpus")), table(document.get("processes"))
         made = {}
-        for index in _indices(gpus, MAX_GPUS):
-            gpu = _dict(gpus[str(index)])
+        for index in indices(gpus, MAX_GPUS):
+            gpu = table(gpus[str(index)])
             before = self._gpus.get(index)
             if before is None or before[1] is not processes:
                 made[index] = (gpu, processes, _gpu(index, gpu, processes))
@@ -103,13 +112,13 @@ class SampleMaker:
 
     def _host_of(self, host: Any) -> Host:
         if self._host is None or self._host[0] is not host:
-            self._host = (host, _host(_dict(host)))
+            self._host = (host, _host(table(host)))
         return self._host[1]
 
 
 def problem_of(value: Any, hop: str) -> Problem:
     """A `problem` of the wire as one of ours."""
-    problem = _dict(value)
+    problem = table(value)
     kind = next((kind for kind in _KINDS if kind == problem.get("kind")), ErrorKind.NO_DRIVER)
     message = clean(problem.get("message"), 400) or "The GPUs cannot be read"
     advice = clean(problem.get("advice"), 400) or "Run nvidia-smi on the node and see what it says."
@@ -131,14 +140,14 @@ def _gpu(index: int, gpu: Json, details: Json, listed: tuple[Process, ...] | Non
         missing = {figure: lost for figure in GPU_FIGURES if not known.get(figure)}
         return Gpu(index, uuid, name, missing=missing, lost=lost)
     figures, missing = _figures(gpu, GPU_FIGURES)
-    given = _dict(gpu.get("missing"))
+    given = table(gpu.get("missing"))
     for part in ("processes", "mig"):
         if part in given:
             missing[part] = clean(given[part], 200) or NOT_SENT
-    instances = _dict(gpu.get("mig"))
+    instances = table(gpu.get("mig"))
     mig = tuple(
-        _instance(each, _dict(instances[str(each)]), details)
-        for each in _indices(instances, MAX_INSTANCES)
+        _instance(each, table(instances[str(each)]), details)
+        for each in indices(instances, MAX_INSTANCES)
     )
     own = _processes(gpu.get("processes"), details) if listed is None else listed
     pids = {process.pid for process in own}
@@ -155,14 +164,14 @@ def _instance(index: int, instance: Json, details: Json) -> MigInstance:
 def _host(host: Json) -> Host:
     figures, missing = _figures(host, HOST_FIGURES)
     disks = []
-    for path, sizes in list(_dict(host.get("disks")).items())[:MAX_LIST]:
+    for path, sizes in list(table(host.get("disks")).items())[:MAX_LIST]:
         name = clean(path, 255)
         if name and isinstance(sizes, list) and len(sizes) == 2:
-            free, total = (_integer(size, 0, 1 << 60) for size in sizes)
+            free, total = (integer(size, 0, 1 << 60) for size in sizes)
             if free is not None and total is not None:
                 disks.append(Disk(name, free, total))
     if not disks:
-        missing["disks"] = clean(_dict(host.get("missing")).get("disks"), 200) or NOT_SENT
+        missing["disks"] = clean(table(host.get("missing")).get("disks"), 200) or NOT_SENT
     return Host(**figures, disks=tuple(disks), missing=missing)
 
 
@@ -170,7 +179,7 @@ def _figures(owner: Json, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[
     """The figures called `names`, None where there is none; and the reason of each None."""
     figures: dict[str, Any] = {}
     missing: dict[str, str] = {}
-    reasons = _dict(owner.get("missing"))
+    reasons = table(owner.get("missing"))
     for name in names:
         given = owner.get(name)
         figures[name] = None if given is None else figure(name, given)
@@ -183,25 +192,25 @@ def _figures(owner: Json, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[
 def figure(name: str, value: Any) -> Any:
     """`value` where it can be the figure `name`, else None."""
     if name in _INTEGERS:
-        return _integer(value, *_INTEGERS[name])
+        return integer(value, *_INTEGERS[name])
     if name in _NUMBERS:
-        return _number(value, *_NUMBERS[name])
+        return number(value, *_NUMBERS[name])
     if name == "throttle_reasons":
-        return _words(value)
+        return words(value)
     return clean(value, _TEXTS.get(name, 255))
 
 
 def _processes(value: Any, details: Json) -> tuple[Process, ...]:
     processes = []
-    for pid in _indices(_dict(value), MAX_PROCESSES, MAX_PID):
-        detail = _dict(details.get(str(pid)))
+    for pid in indices(table(value), MAX_PROCESSES, MAX_PID):
+        detail = table(details.get(str(pid)))
         processes.append(
             Process(
                 pid=pid,
                 user=clean(detail.get("user"), 64),
-                command=_command(detail.get("command")),
-                memory_bytes=_integer(value[str(pid)], 0, BYTES),  # -1: not known
-                started_at=_number(detail.get("started_at"), 0, 1e11),
+                command=command(detail.get("command")),
+                memory_bytes=integer(value[str(pid)], 0, BYTES),  # -1: not known
+                started_at=number(detail.get("started_at"), 0, 1e11),
                 container=clean(detail.get("container"), 255),
                 container_id=clean(detail.get("container_id"), 128),
                 tmux_session=clean(detail.get("tmux_session"), 255),
@@ -209,39 +218,3 @@ def _processes(value: Any, details: Json) -> tuple[Process, ...]:
             )
         )
     return tuple(processes)
-
-
-def _indices(value: Json, most: int, highest: int = 1 << 16) -> list[int]:
-    """The keys of `value` that are numbers as we write them, in order, at most `most`."""
-    numbers = [
-        int(key)
-        for key in value
-        if len(key) < 10 and key.isascii() and key.isdecimal() and str(int(key)) == key
-    ]
-    return sorted(number for number in numbers if number <= highest)[:most]
-
-
-def _words(value: Any) -> tuple[str, ...] | None:
-    if not isinstance(value, list) or len(value) > MAX_LIST:
-        return None
-    words = tuple(clean(word, 64) for word in value)
-    return cast("tuple[str, ...]", words) if all(words) else None
-
-
-def _command(value: Any) -> str | None:
-    command = clean(value)
-    return None if command is None else mask_secrets(command)
-
-
-def _integer(value: Any, low: int, high: int) -> int | None:
-    return value if type(value) is int and low <= value <= high else None
-
-
-def _number(value: Any, low: float, high: float) -> float | None:
-    if type(value) not in (int, float) or not low <= value <= high:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _dict(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}

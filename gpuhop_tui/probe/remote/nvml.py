@@ -9,6 +9,7 @@ import pynvml
 
 from .errors import DriverGone, NotAvailable, first_of, words
 from .gpu import GpuReader
+from .jobs import JobReader
 from .procfs import ProcessReader
 from .text import decoded, first_line, visible
 from .workers import Bell, Worker, clock, wait_for
@@ -57,6 +58,7 @@ class NvmlSource:
         self._start_at = time.monotonic()
         self._first = True
         self._processes = ProcessReader(bell)
+        self._jobs = JobReader(bell)
 
     def host(self) -> Dict[str, Any]:
         return {}
@@ -121,7 +123,10 @@ class NvmlSource:
         for index, (reader, worker) in enumerate(self._gpus):
             gpus[str(index)] = _answer(reader, worker)
         document = dict(self._system or {}, source="nvml", gpus=gpus)
-        document["processes"] = self._processes.details(_pids(gpus), seconds)
+        pids = _pids(gpus)
+        document.update(self._jobs.read(pids, seconds))
+        roots = {int(pid) for pid in document["jobs"]}
+        document["processes"] = self._processes.details(sorted(roots.union(pids)), seconds)
         return document
 
 

@@ -8,13 +8,16 @@ import os
 import pwd
 import re
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from .text import decoded, visible
 from .workers import Bell, Worker, wait_for
 
 REFRESH_SECONDS = 30.0  # programs rewrite their command line to show progress
 LONGEST_CHAIN = 64  # ancestors
+
+ProcessKey = Tuple[int, int]
+"""Process id and start in clock ticks after boot: an id is used again in time."""
 
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _LXC_NAME = re.compile(r"/lxc(?:\.payload)?[./]([^/]+)")
@@ -29,7 +32,7 @@ class ProcessReader:
         self._worker = Worker(bell)
         self._known: Dict[int, Known] = {}
         self._users = _users_of_passwd()
-        self._boot_time = _boot_time(root)
+        self._boot_time = boot_time(root)
 
     def details(self, pids: List[int], seconds: float) -> Dict[str, Dict[str, Any]]:
         """Process id → user, command, ...: as much as could be read in `seconds`."""
@@ -64,8 +67,7 @@ class ProcessReader:
         if uid is not None:
             details["user"] = self._users.get(uid) or "uid %d" % uid
         if self._boot_time:
-            ticks = os.sysconf("SC_CLK_TCK")
-            details["started_at"] = int(self._boot_time + status.started / float(ticks))
+            details["started_at"] = started_at(self._boot_time, status.started)
         return details
 
     def _slow(self, pid: int, details: Dict[str, Any]) -> Dict[str, Any]:
@@ -76,6 +78,9 @@ class ProcessReader:
             self._users[uid] = _user_name(uid)
             details["user"] = self._users[uid]
         details.update(container_of(_text(self._root, pid, "cgroup")))
+        directory = _link(self._root, pid, "cwd")
+        if directory:
+            details["cwd"] = directory
         pane = tmux_pane(self._root, pid)
         if pane:
             details["tmux"] = pane
@@ -97,20 +102,24 @@ class Known:
 class Stat:
     """The fields of /proc/PID/stat that matter here."""
 
-    def __init__(self, name: str, parent: int, started: int) -> None:
+    def __init__(self, name: str, fields: List[str]) -> None:
+        """`fields` are those after the name. Raises ValueError where they are no numbers."""
         self.name = name
-        self.parent = parent
-        self.started = started  # clock ticks after boot
+        self.state = fields[0]  # R, S, D, Z, ...
+        self.parent = int(fields[1])
+        self.ticks = int(fields[11]) + int(fields[12])  # clock ticks of CPU, user and system
+        self.started = int(fields[19])  # clock ticks after boot
+        self.resident = int(fields[21])  # pages
 
 
 def parse_stat(text: str) -> Optional[Stat]:
     """/proc/PID/stat. The name is in parentheses and may itself hold blanks and parentheses."""
     opening, closing = text.find("("), text.rfind(")")
     fields = text[closing + 1 :].split()
-    if not 0 < opening < closing or len(fields) < 20:
+    if not 0 < opening < closing or len(fields) < 22:
         return None
     try:
-        return Stat(text[opening + 1 : closing], int(fields[1]), int(fields[19]))
+        return Stat(text[opening + 1 : closing], fields)
     except ValueError:
         return None
 
@@ -128,6 +137,20 @@ def read_uid(root: str, pid: int) -> Optional[int]:
             except (IndexError, ValueError):
                 return None
     return None
+
+
+def command_of(root: str, pid: int) -> bytes:
+    """/proc/PID/cmdline. May hang, as all that looks into the memory of another process."""
+    return _bytes(root, pid, "cmdline")
+
+
+def cgroup_path(root: str, pid: int) -> str:
+    """The path of a process's cgroup of version 2, or "" where it is at the top or there is none:
+    cgroups(7)."""
+    for line in _text(root, pid, "cgroup").splitlines():
+        if line.startswith("0::/"):
+            return line[3:].rstrip("/").replace("/..", "")
+    return ""
 
 
 def command_line(raw: bytes) -> str:
@@ -192,7 +215,20 @@ def _bytes(root: str, pid: int, name: str) -> bytes:
         return b""
 
 
-def _boot_time(root: str) -> int:
+def _link(root: str, pid: int, name: str) -> str:
+    try:
+        return visible(os.readlink("%s/%d/%s" % (root, pid, name)), 300)
+    except (OSError, UnicodeError):  # ended, or not ours to see
+        return ""
+
+
+def started_at(boot_time: int, ticks: int) -> int:
+    """Seconds since the epoch of a start in clock ticks after boot; 0 where that is not known."""
+    return int(boot_time + ticks / float(os.sysconf("SC_CLK_TCK"))) if boot_time else 0
+
+
+def boot_time(root: str) -> int:
+    """Seconds since the epoch, 0 where it is not known: btime of /proc/stat (proc(5))."""
     try:
         with open(root + "/stat", "rb") as file:
             found = re.search(rb"^btime (\d+)", file.read(), re.MULTILINE)

@@ -126,7 +126,7 @@ def test_a_process_above_a_tmux_server_names_its_pane(tmp_path: Path, server: st
     def process(pid: int, name: str, parent: int, environ: bytes = b"") -> None:
         folder = tmp_path / str(pid)
         folder.mkdir()
-        (folder / "stat").write_text(f"{pid} ({name}) S {parent} " + "0 " * 17 + "5 0")
+        (folder / "stat").write_text(f"{pid} ({name}) S {parent} " + "0 " * 17 + "5 0 0")
         (folder / "environ").write_bytes(environ)
 
     process(50, server, 1)
