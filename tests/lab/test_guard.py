@@ -330,6 +330,7 @@ def test_the_dashboard_shows_who_has_the_agent_and_locks_it(guarded: World) -> N
         terminal.press("L")
         terminal.shows("(?s)Agent guard(?!.*LOCKED)")
         terminal.press("Escape")
+        terminal.shows("2/2 nodes")
         terminal.press("Enter")
         terminal.shows(r"@gpu-01:~\$")
         terminal.press(f"clear; {onward}", "Enter")

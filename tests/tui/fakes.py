@@ -25,12 +25,15 @@ from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.sessions.hop_memory import OpenHop
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
+from gpuhop_tui.ssh.guard.model import Grant, Lending, Purpose, SignatureEvent, SignatureFacts
 from gpuhop_tui.ssh.prompts import (
     ChallengeQuestion,
     HostKeyAnswer,
     HostKeyQuestion,
     PassphraseQuestion,
     Prompter,
+    SignatureAnswer,
+    SignatureQuestion,
 )
 from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 from gpuhop_tui.tui.app import GpuhopApp
@@ -63,6 +66,55 @@ CHALLENGE = ChallengeQuestion(
     instructions="Open the authenticator on your phone.",
     prompts=(("One-time code: ", True), ("PIN: ", False)),
 )
+
+GITHUB = SignatureFacts(
+    node="gpu-01",
+    via=("jump-server",),
+    purpose=Purpose.LOGIN,
+    key="SHA256:uNiVztksCsDhcc0u9e8BgrJXVGDgP6k2xVbrjqqRBzY",
+    key_comment="ann@laptop",
+    user="git",
+    destination=("github.com", "ssh.github.com"),
+    host_key="SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU",
+)
+SIGNATURE = SignatureQuestion(
+    facts=GITHUB,
+    expires_at=NOW + 30,
+    seconds=30,
+    minutes=10,
+    choices=(
+        SignatureAnswer.DENY,
+        SignatureAnswer.ONCE,
+        SignatureAnswer.MINUTES,
+        SignatureAnswer.LENDING,
+    ),
+)
+
+
+def with_lendings(state: FleetState, now: float = NOW) -> FleetState:
+    """The agent is lent to two nodes, and some of what they asked for was allowed."""
+    grants = (
+        Grant(7, GITHUB.what, GITHUB.key, GITHUB.key_comment, now + 400),
+        Grant(8, "sign for git", GITHUB.key, GITHUB.key_comment, None),
+    )
+    unbound = replace(GITHUB, purpose=Purpose.UNBOUND, destination=(), host_key="", user="root")
+    said = (("jump-server",), True, "allowed by you for 10 min")
+    return replace(
+        state,
+        lent_to=("gpu-01", "lab-a"),
+        lendings=(
+            Lending(1, "gpu-01", ("jump-server",), now - 4000, 1, 12, 2, grants),
+            Lending(2, "lab-a", (), now - 62, 0, 0, 0),
+        ),
+        signatures=(
+            SignatureEvent(now - 300, 1, "gpu-01", *said, GITHUB, asked=True),
+            SignatureEvent(now - 200, 1, "gpu-01", (), False, "denied by you", unbound),
+            SignatureEvent(
+                now - 100, 1, "gpu-01", (), False, "only listing and signing are lent",
+                refused="remove all keys", unlogged=41,
+            ),
+        ),
+    )  # fmt: skip
 
 
 class FakeFleet:
@@ -500,13 +552,19 @@ def _point(
 class Questions:
     """Asks what it is told to, when the fleet is opened, and keeps the answers."""
 
-    ask: tuple[HostKeyQuestion | PassphraseQuestion | ChallengeQuestion, ...] = ()
-    answers: list[HostKeyAnswer | str | list[str] | None] = field(default_factory=list)
+    ask: tuple[
+        HostKeyQuestion | PassphraseQuestion | ChallengeQuestion | SignatureQuestion, ...
+    ] = ()
+    answers: list[HostKeyAnswer | SignatureAnswer | str | list[str] | None] = field(
+        default_factory=list
+    )
 
     async def put(self, prompter: Prompter) -> None:
         for question in self.ask:
             if isinstance(question, HostKeyQuestion):
                 self.answers.append(await prompter.host_key(question))
+            elif isinstance(question, SignatureQuestion):
+                self.answers.append(await prompter.signature(question))
             elif isinstance(question, PassphraseQuestion):
                 self.answers.append(await prompter.passphrase(question))
             else:

@@ -23,10 +23,12 @@ from tests.tui.fakes import (
     HOST_KEY,
     NOW,
     PASSPHRASE,
+    SIGNATURE,
     Questions,
     app_on,
     big_state,
     fleet_state,
+    with_lendings,
 )
 from tests.tui.waiting import opened, screen_text, until
 
@@ -169,3 +171,24 @@ def test_too_small(snap_compare: Compare) -> None:
         await opened(pilot)
 
     assert snap_compare(app, terminal_size=(60, 20), run_before=ready)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
+def test_a_signature(snap_compare: Compare, size: tuple[int, int]) -> None:
+    app, _ = app_on(fleet_state(), questions=Questions((SIGNATURE,)))
+    assert snap_compare(app, terminal_size=size, run_before=in_dialog)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
+@pytest.mark.parametrize("lent", [True, False], ids=["lent", "nobody"])
+def test_the_guard(snap_compare: Compare, size: tuple[int, int], lent: bool) -> None:
+    state = fleet_state()
+    app, _ = app_on(with_lendings(state) if lent else state)
+
+    async def ready(pilot: Pilot[int]) -> None:
+        await at_node("gpu-01", "g")(pilot)
+        await until(pilot, lambda: "Agent guard" in screen_text(pilot))
+        await pilot.pause()
+        _still(pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=ready)

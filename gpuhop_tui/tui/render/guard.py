@@ -18,9 +18,9 @@ EVENT_COLUMNS: tuple[Column, ...] = (
     Column("at", "TIME", 8, most=12),
     Column("decision", "", 7),
     Column("node", "FOR", 8, grow=1, most=20),
-    Column("what", "WHAT", 24, grow=4, most=60),
-    Column("key", "KEY", 10, rank=3, grow=2, most=30),
-    Column("reason", "WHY", 14, rank=2, grow=3, most=60),
+    Column("what", "WHAT", 24, grow=4, most=46),
+    Column("key", "KEY", 10, rank=3, grow=1, most=20),
+    Column("reason", "WHY", 14, rank=2, grow=4, most=80),
 )
 
 
@@ -118,7 +118,7 @@ def event_lines(state: FleetState | None, width: int, now: float) -> list[Line]:
 def _cells(event: SignatureEvent, now: float) -> dict[str, Line]:
     facts = event.facts
     key = (clean(facts.key_comment) or facts.key) if facts is not None else ""
-    more = f", and {event.unlogged} more before" if event.unlogged else ""
+    more = f"after {event.unlogged} more: " if event.unlogged else ""
     decision = Span("allowed", Tone.GOOD) if event.allowed else Span("denied", Tone.BAD)
     return {
         "at": (Span(moment(event.at, now), Tone.DIM),),
@@ -126,5 +126,5 @@ def _cells(event: SignatureEvent, now: float) -> dict[str, Line]:
         "node": (Span(clean(event.node)),),
         "what": (Span(clean(event.what)),),
         "key": (Span(key, Tone.DIM),),
-        "reason": (Span(cut(clean(event.reason) + more, 200), Tone.DIM),),
+        "reason": (Span(more + cut(clean(event.reason), 200), Tone.DIM),),
     }

@@ -34,20 +34,20 @@ class SignatureDialog(Dialog[SignatureAnswer]):
     ]
     AUTO_FOCUS = "#deny"
 
-    def __init__(
-        self, question: SignatureQuestion, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, question: SignatureQuestion) -> None:
         super().__init__()
         self.question = question
-        self._clock = clock
-        self._shown_at = clock()
+        self._shown_at = time.monotonic()
 
     def compose(self) -> ComposeResult:
         asked = self.question
         with VerticalScroll(classes="box -careful", can_focus=False) as box:
             box.border_title = "A signature is asked for"
-            for words, soft in question_words(asked):
-                yield Static(clean(words), classes="text soft" if soft else "text", markup=False)
+            words = list(question_words(asked))
+            for text in (text for text, soft in words if not soft):
+                yield Static(clean(text), classes="text", markup=False)
+            less = "\n".join(clean(text) for text, soft in words if soft)
+            yield Static(less, classes="text soft", markup=False)
             yield Static("", id="left", classes="text warn", markup=False)
             with Horizontal(classes="buttons"):
                 for answer, label in self._buttons().items():
@@ -66,13 +66,14 @@ class SignatureDialog(Dialog[SignatureAnswer]):
         }
 
     def on_mount(self) -> None:
-        self._shown_at = self._clock()
+        self._shown_at = time.monotonic()
         self.tick()
         self.set_interval(0.25, self.tick)
 
     def tick(self) -> None:
         """Count down."""
-        left = max(0, round(self.question.expires_at - time.time()))
+        now: Callable[[], float] = getattr(self.app, "clock", time.time)
+        left = max(0, round(self.question.expires_at - now()))
         words = f"Without an answer it is denied in {left} s."
         self.query_one("#left", Static).update(words)
 
@@ -83,6 +84,6 @@ class SignatureDialog(Dialog[SignatureAnswer]):
     def action_answer(self, answer: str) -> None:
         """Answer, where the answer is offered; a yes only after a moment."""
         chosen = SignatureAnswer(answer)
-        armed = self._clock() - self._shown_at >= ARM_SECONDS
+        armed = time.monotonic() - self._shown_at >= ARM_SECONDS
         if chosen in self.question.choices and (armed or chosen is SignatureAnswer.DENY):
             self.dismiss(chosen)

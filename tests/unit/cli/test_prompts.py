@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import termios
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from gpuhop_tui.cli.prompts import TerminalPrompter
+from gpuhop_tui.ssh.guard.model import Purpose, SignatureFacts
 from gpuhop_tui.ssh.prompts import (
     ChallengeQuestion,
     HostKeyAnswer,
     HostKeyQuestion,
     PassphraseQuestion,
+    SignatureAnswer,
+    SignatureQuestion,
 )
 
 PASSPHRASE = PassphraseQuestion("jump-server", "/keys/id_ed25519", None, False, None)
@@ -136,3 +140,56 @@ async def test_without_a_terminal_there_is_no_answer() -> None:
 async def test_unknown_host_keys_are_refused() -> None:
     question = HostKeyQuestion("edge", "edge", (), "ssh-ed25519", "SHA256:x", "/known_hosts")
     assert await TerminalPrompter().host_key(question) is HostKeyAnswer.REFUSE
+
+
+def signature() -> SignatureQuestion:
+    facts = SignatureFacts(
+        node="gpu-01",
+        via=(),
+        purpose=Purpose.LOGIN,
+        key="SHA256:k",
+        user="git\x1b[2J",
+        destination=("github.com",),
+        host_key="SHA256:h",
+    )
+    deny, once = SignatureAnswer.DENY, SignatureAnswer.ONCE
+    return SignatureQuestion(facts, time.time() + 2.9, 2.9, 10, (deny, once))
+
+
+@pytest.mark.parametrize(
+    ("key", "answer"),
+    [
+        ("o", SignatureAnswer.ONCE),
+        ("O", SignatureAnswer.ONCE),
+        ("n", SignatureAnswer.DENY),
+        ("\n", SignatureAnswer.DENY),
+        ("w", SignatureAnswer.DENY),  # not offered
+        ("\x1b[A", SignatureAnswer.DENY),
+    ],
+)
+async def test_one_key_answers_for_a_signature(
+    person: Person, key: str, answer: SignatureAnswer
+) -> None:
+    before = termios.tcgetattr(person.terminal)
+    asked = asyncio.create_task(TerminalPrompter(person.path).signature(signature()))
+    await person.sees("gpu-01 asks to log in as git?[2J at github.com.")
+    await person.sees("Allow it? [o]nce, [N]o (3 s) ")
+    person.types(key)
+    assert await asked is answer
+    assert termios.tcgetattr(person.terminal) == before
+
+
+async def test_the_seconds_run_and_a_question_is_taken_back(person: Person) -> None:
+    before = termios.tcgetattr(person.terminal)
+    asked = asyncio.create_task(TerminalPrompter(person.path).signature(signature()))
+    await person.sees("(2 s)")
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert termios.tcgetattr(person.terminal) == before
+
+
+async def test_a_signature_without_a_terminal_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = await TerminalPrompter("/dev/null").signature(signature())
+    assert answer is SignatureAnswer.NOBODY
+    assert "gpu-01 asked to log in as git?[2J at github.com: denied" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from gpuhop_tui.ssh.known_hosts import KnownHosts
 from gpuhop_tui.ssh.prompts import NoPrompter, SignatureAnswer
 from gpuhop_tui.ssh.session_bind import EXTENSION, SessionBind
 from tests.lab.foreign_agent import ForeignAgent, SoftKey
+from tests.lab.waiting import await_until
 from tests.unit.ssh.guard.parts import bind, key, login, sign, sshsig
 
 ALLOW = Policy(Decision.ALLOW)
@@ -114,9 +115,7 @@ class Lab:
 
 
 async def until(look):
-    async with asyncio.timeout(20):
-        while not look():
-            await asyncio.sleep(0.005)
+    await await_until(look, "it")
 
 
 async def test_the_socket_is_for_its_user_alone_and_ends_with_the_lending(tmp_path):

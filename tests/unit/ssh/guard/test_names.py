@@ -12,6 +12,7 @@ from gpuhop_tui.ssh.known_hosts import KnownHosts
 from tests.unit.ssh.guard.parts import key
 
 HOST, OTHER = key(), key()
+TRUE = read_host_key(HOST.public_data)
 
 
 def public(host) -> str:
@@ -23,7 +24,7 @@ def known(tmp_path: Path) -> Path:
     return tmp_path / "known_hosts"
 
 
-def names(known: Path, host_key: HostKey = read_host_key(HOST.public_data)):
+def names(known: Path, host_key: HostKey = TRUE):
     hop = Hop("gpu-02", "10.0.0.2", 2222, "u", known_hosts_files=(known,))
     return HostNames(KnownHosts(), [hop]).of(host_key)
 
