@@ -136,23 +136,25 @@ def _new_session(seat: Seat, script: str) -> Said | None:
     return Said(text=f"{session.id} {session.window.pane.id} {server.socket}\n")
 
 
+_NEW_SESSION = re.compile(
+    re.escape(tmux.FIND_TMUX) + r'd=(?P<directory>.*?)\n\[ -d "\$d" \].*?'
+    r"  bash\|zsh\|ksh\|fish\) (?P<command>.*?) ;;\n  \*\) .*?"
+    r'\nthen set -- (?P<flags>.*?) -- "\$@"\nelse .*?'
+    r'\nexec "\$t" -u (?P<server>.*?) -c "\$c" -P .*',
+    re.DOTALL,
+)
+
+
 def _read_new_session(script: str) -> NewSession | None:
     """What `new_session_script` was given."""
-    parts = {
-        "directory": re.search(r"^d=(.*)$", script, re.MULTILINE),
-        "command": re.search(
-            r"^  bash\|zsh\|ksh\|fish\) (.*) ;;$", script, re.MULTILINE | re.DOTALL
-        ),
-        "flags": re.search(r"^then set -- (.*) -- \"\$@\"$", script, re.MULTILINE | re.DOTALL),
-        "exec": re.search(r'^exec "\$t" -u (.*) -c "\$c" ', script, re.MULTILINE | re.DOTALL),
-    }
-    if parts["directory"] is None or parts["command"] is None or parts["exec"] is None:
+    found = _NEW_SESSION.fullmatch(script)
+    if found is None:
         return None
     try:
-        directory = shlex.split(parts["directory"][1])[0]
-        command = shlex.split(parts["command"][1])[4:]  # after: set -- $s -lic
-        server = shlex.split(parts["exec"][1])
-        flags = shlex.split(parts["flags"][1]) if parts["flags"] else []
+        directory = shlex.split(found["directory"])[0]
+        command = shlex.split(found["command"])[4:]  # after: set -- $s -lic
+        server = shlex.split(found["server"])
+        flags = shlex.split(found["flags"])
         at = server.index("new-session")
         environment = dict(_bare(each).partition("=")[::2] for each in flags if each != "-e")
         return NewSession(

@@ -39,7 +39,7 @@ REGISTRY: dict[str, tuple[int, ...]] = {
     "nvcr.io/nvidia/pytorch:25.08-py3": (*_CUDA, 2960, 1410, 288, 64),
     "nvidia/cuda:12.6.3-base-ubuntu24.04": (*_BASE, 72),
     "vllm/vllm-openai:v0.11.0": (*_CUDA, 2204, 340),
-    "vllm/vllm-openai:latest": (*_CUDA, 2204, 340),
+    "vllm/vllm-openai:latest": (*_CUDA, 2291, 347),
     "tensorflow/tensorflow:2.19.0-gpu": (*_BASE, 1420, 611),
     "jupyter/scipy-notebook:latest": (*_BASE, 402, 118, 9),
 }
@@ -110,7 +110,7 @@ class Images:
     def __init__(self, references: tuple[str, ...], bytes_a_second: float) -> None:
         """`references` are of the registry; `bytes_a_second` is the node's way to it."""
         self._images = {image.id: image for image in map(of_registry, references)}
-        self._speed = bytes_a_second
+        self.bytes_a_second = bytes_a_second
         self._layers = {layer.id for image in self.all() for layer in image.layers}
 
     def all(self) -> list[Image]:
@@ -182,7 +182,7 @@ class Images:
             yield _line(layer, status)
         for layer in wanted[_DOWNLOADS:]:
             yield _line(layer, "Waiting")
-        loading = _Loading(wanted, self._speed)
+        loading = _Loading(wanted, self.bytes_a_second)
         while not loading.done:
             await asyncio.sleep(_TICK_SECONDS)
             for layer, status, current in loading.advance(_TICK_SECONDS):
