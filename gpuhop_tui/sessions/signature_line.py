@@ -46,12 +46,16 @@ def answers_line(question: SignatureQuestion, columns: int, now: float) -> str:
 
 
 def key_line(question: SignatureQuestion, columns: int) -> str:
-    """Which key, and which host key, in full where there is room."""
+    """Which key would sign, and the host key of the server, where there is room. The keys that
+    answer still do."""
     facts = question.facts
-    parts = [f"key {facts.key} {shown(facts.key_comment)}".rstrip()]
-    if facts.host_key:
-        parts.append(f"host key {facts.host_key}")
-    return " " + " · ".join(parts) if columns > 120 else f" {parts[-1]}"
+    comment = f" {shown(facts.key_comment)}" if facts.key_comment else ""
+    host_key = f" · host key {facts.host_key}" if facts.host_key else ""
+    for more in (comment + host_key, host_key, comment):
+        text = f" key {facts.key}{more}"
+        if len(text) < columns:
+            return text
+    return f" key {facts.key}"
 
 
 def _left(question: SignatureQuestion, now: float) -> int:

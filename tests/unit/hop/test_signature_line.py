@@ -93,7 +93,7 @@ async def desk() -> tuple[Desk, FakeTerminal, Shell]:
         (b"\x1dm", SignatureAnswer.MINUTES),
         (b"\x1dw", SignatureAnswer.LENDING),
         (b"\x1dn", SignatureAnswer.DENY),
-        (b"\x1di\x1dn", SignatureAnswer.DENY),
+        (b"\x1din", SignatureAnswer.DENY),
         (b"\x1dz\x1do", SignatureAnswer.ONCE),
     ],
 )
