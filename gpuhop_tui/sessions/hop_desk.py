@@ -229,7 +229,7 @@ class Desk:
             self._shell.write(data)
 
     def _take(self, data: bytes) -> None:
-        if self._menu:
+        while self._menu and data:
             key = first_key(data)
             self._choose(key)
             data = data[len(key) :]
