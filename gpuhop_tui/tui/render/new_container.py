@@ -53,7 +53,7 @@ class Outlook:
     job: Job | None = None  # a start that goes on
     job_keys: str = ""
     failure: tuple[str, str] = ("", "")  # of the last start: what happened, and what to do
-    mistakes: int = 0  # fields that say so themselves
+    mistakes: tuple[str, ...] = ()  # of fields
     findings: tuple[Finding, ...] = ()
     is_checked: bool = False
     problem: tuple[str, str] = ("", "")  # why it is not checked: what happened, and what to do
@@ -67,6 +67,8 @@ def outlook_lines(outlook: Outlook, width: int) -> list[Line]:
     if outlook.failure[0]:
         lines += [*_told("✗", *outlook.failure, Tone.BAD, width), ()]
     lines += _verdict(outlook, width)
+    for words in outlook.mistakes:
+        lines += _told("✗", words, "", Tone.BAD, width)
     for finding, following in zip_longest(outlook.findings, outlook.findings[1:]):
         glyph, tone = ("✗", Tone.BAD) if finding.stops else ("!", Tone.WARN)
         is_same = following is not None and following.advice == finding.advice
@@ -80,7 +82,7 @@ def outlook_lines(outlook: Outlook, width: int) -> list[Line]:
 
 def _verdict(outlook: Outlook, width: int) -> list[Line]:
     """Whether it can be started, in one line."""
-    stops = sum(finding.stops for finding in outlook.findings) + outlook.mistakes
+    stops = sum(finding.stops for finding in outlook.findings) + len(outlook.mistakes)
     if outlook.problem[0]:
         message, advice = outlook.problem
         return _told("?", f"not checked: {message}", advice, Tone.WARN, width)

@@ -80,7 +80,8 @@ def step_line(step: Step | None, width: int, bytes_per_second: float | None = No
     if waiting:
         return (Span(cut(f"waiting: {clean(waiting)}", width), Tone.WARN),)
     facts = _facts(step, bytes_per_second)
-    while len(facts) > 1 and _BAR_LEAST + 8 + width_of(join(facts, _GAP)) > width:
+    is_cut = isinstance(step, BuildProgress) and step.pulling is None  # its instruction, at the end
+    while not is_cut and len(facts) > 1 and _BAR_LEAST + 8 + width_of(join(facts, _GAP)) > width:
         facts.pop(-2 if len(facts) > 2 else -1)
     return _with_bar(percent_of(step), facts, width)
 
@@ -89,7 +90,7 @@ def _with_bar(percent: float | None, facts: Sequence[Line], width: int) -> Line:
     told = join(facts, _GAP)
     if percent is None:
         return fit_line(told, width)
-    room = min(_BAR_MOST, max(_BAR_LEAST, width - 8 - width_of(told)))
+    room = min(_BAR_MOST, width // 4, max(_BAR_LEAST, width - 8 - width_of(told)))
     figure = Span(f"{percent:4.0f} %  ", Tone.STRONG)
     return fit_line((*bar(percent, room, Tone.GOOD), figure, *told), width)
 

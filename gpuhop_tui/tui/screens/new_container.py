@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
+from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
 from gpuhop_tui.containers import gpus as node_gpus
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 WIDE = 110  # cells from which the outlook stands beside the fields
 PAUSE_SECONDS = 0.4  # after the last key, before the node is looked at
+_TYPING_SECONDS = 0.05  # between a key and what the form says to it
 _LOOK_SECONDS = 10.0  # between looks, while nobody types: others start containers too
 _MOST_LINES = 6  # of a field
 
@@ -84,6 +86,7 @@ class NewContainerScreen(Screen[Started]):
         self._touched: set[str] = set()
         self._said: dict[str, tuple[str, str]] = {}  # below each field
         self._marked = ""  # the field that is typed into
+        self._is_behind = False  # something was typed that was not taken yet
         self._around: Surroundings | None = None
         self._looked_for: tuple[str, list[str]] | None = None  # image and paths of that look
         self._since: Surroundings | None = None  # what was there when the GPUs were chosen
@@ -114,6 +117,7 @@ class NewContainerScreen(Screen[Started]):
                 )
                 area.placeholder = field.hint
                 area.styles.height = _height(text)
+                area.move_cursor(area.document.end)  # enter, and the next one is typed
                 yield area
             else:
                 choices = self._images() if field.id == "image" else field.choices
@@ -180,16 +184,23 @@ class NewContainerScreen(Screen[Started]):
     @on(Input.Changed)
     @on(TextArea.Changed)
     def _edited(self, event: Input.Changed | TextArea.Changed) -> None:
-        control = event.control
-        text = control.text if isinstance(control, TextArea) else control.value
-        if control.id is None or self._values.get(control.id) == text:
-            return
-        if isinstance(control, TextArea):
-            control.styles.height = _height(text)
-        self._values[control.id] = text
-        self._touched.add(control.id)
-        self._failure = ("", "")
-        self._take()
+        if isinstance(event, TextArea.Changed):
+            event.text_area.styles.height = _height(event.text_area.text)
+        if not self._is_behind:  # keys go first, however fast they come
+            self._is_behind = True
+            self.set_timer(_TYPING_SECONDS, self._collect)
+
+    def _collect(self) -> None:
+        """Take what the fields hold now."""
+        self._is_behind = False
+        fields = {field.id: self.query_one(f"#{field.id}") for field in FIELDS}
+        values = {id: _text_of(field) for id, field in fields.items()}
+        changed = {id for id, text in values.items() if text != self._values[id]}
+        if changed:
+            self._values = values
+            self._touched |= changed
+            self._failure = ("", "")
+            self._take()
 
     def _take(self) -> None:
         before, self._read = self._read, read(self._values, self._origin.template)
@@ -201,9 +212,11 @@ class NewContainerScreen(Screen[Started]):
 
     @on(GpuPicker.Toggled)
     def _toggled(self, message: GpuPicker.Toggled) -> None:
+        self._collect()
         wanted = self._wanted_gpus()
         changed = pick.toggled(wanted, message.identity, self._gpus() or (), self._given())
         self.query_one("#gpus", Input).value = gpus_text(changed)
+        self._collect()
 
     @on(Input.Submitted)
     def _next(self) -> None:
@@ -390,6 +403,7 @@ class NewContainerScreen(Screen[Started]):
 
     def _is_right(self) -> bool:
         """Whether no field has a mistake; else the first one is gone to."""
+        self._collect()
         self._touched |= {field.id for field in FIELDS}
         self.lay_out()
         first = next(iter(self._read.wrong), None)
@@ -448,6 +462,7 @@ class NewContainerScreen(Screen[Started]):
             self.notify(f"It goes on in the background; {work} shows it", timeout=4)
             self.dismiss(None)
             return
+        self._collect()
         if not self.has_changes:
             self.dismiss(None)
             return
@@ -465,6 +480,7 @@ class NewContainerScreen(Screen[Started]):
 
     async def action_copy_line(self) -> None:
         """Copy the `docker run` line: by the terminal (OSC 52) and by the system."""
+        self._collect()
         line = docker_run_line(_for_a_shell(self._read.spec, self._surroundings()))
         self.app.copy_to_clipboard(line)
         self.run_worker(self._copy(line), exit_on_error=False)
@@ -500,6 +516,13 @@ class _Keys(KeyBar):
 
     def _fitting(self) -> list[tuple[str, str, str]]:
         return [each for each in super()._fitting() if len(each[1]) > 1 or each[2] == "cancel"]
+
+
+def _text_of(field: Widget) -> str:
+    if isinstance(field, TextArea):
+        return field.text
+    assert isinstance(field, Input)
+    return field.value
 
 
 def _height(text: str) -> int:
