@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+import subprocess
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +131,19 @@ async def test_the_socket_is_for_its_user_alone_and_ends_with_the_lending(tmp_pa
             assert await client.is_gone()
         assert not path.parent.exists()
         assert lab.guard.lendings == ()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+async def test_another_local_user_cannot_reach_it(tmp_path):
+    knock = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    async with Lab(tmp_path) as lab:
+        for user in (0, 65534):
+            command = ["/usr/bin/python3", "-c", knock, lab.lent.socket]
+            done = await asyncio.to_thread(
+                subprocess.run, command, user=user, group=user, extra_groups=[], capture_output=True
+            )
+            assert (done.returncode == 0) is (user == 0)
+            assert (b"PermissionError" in done.stderr) is (user != 0)
 
 
 async def test_only_keys_that_may_sign_are_listed(tmp_path):
