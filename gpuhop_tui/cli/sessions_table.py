@@ -39,7 +39,7 @@ def _node(node: NodeState, now: float, width: int, colour: bool) -> Iterator[str
 def _session(session: TmuxSession, now: float, width: int) -> str:
     pane = session.active_pane
     columns = (
-        fit(clean(session.name), _NAME),
+        fit(clean(_called(session)), _NAME),
         _counted(len(session.windows), "window").rjust(10),
         ("attached" if session.attached else "detached"),
         _age(session.activity_at, now).rjust(5),
@@ -47,6 +47,11 @@ def _session(session: TmuxSession, now: float, width: int) -> str:
         _said(pane),
     )
     return fit("  " + "  ".join(columns), width).rstrip()
+
+
+def _called(session: TmuxSession) -> str:
+    """Its name, and the container that it is in."""
+    return f"{session.name} in {session.container}" if session.container else session.name
 
 
 def _said(pane: TmuxPane | None) -> str:

@@ -257,7 +257,7 @@ class Fleet:
             self._tell()
 
         link = self.network.link(route)
-        sessions = NodeSessions(link, changed)
+        sessions = NodeSessions(link, changed, node.docker_socket)
         sessions.watch(self._sessions_watched)
         self._sessions[name] = sessions
         containers = NodeContainers(link, node.docker_socket, self.network.agent, changed)

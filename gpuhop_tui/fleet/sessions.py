@@ -7,9 +7,13 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.sessions import tmux_actions
+from gpuhop_tui.sessions.container_shell import ContainerShell, Shell
+from gpuhop_tui.sessions.container_watch import ContainerSessions
+from gpuhop_tui.sessions.in_container import DEFAULT_SOCKET, InContainer
 from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
 from gpuhop_tui.sessions.shell import RemoteShell
 from gpuhop_tui.sessions.tail import Tail
@@ -28,11 +32,14 @@ class NodeSessions:
     looks or acts.
     """
 
-    def __init__(self, link: Link, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, link: Link, changed: Callable[[], None], docker_socket: str = DEFAULT_SOCKET
+    ) -> None:
         self._link = link
         self._changed = changed
         self._shell = RemoteShell(link)
         self._watch = SessionWatch(self._shell)
+        self._inside = ContainerSessions(self._shell, docker_socket)
         self._task: asyncio.Task[None] | None = None
         self._rng = random.Random()
         self.sessions: tuple[TmuxSession, ...] | None = None
@@ -41,7 +48,7 @@ class NodeSessions:
     def watch(self, wanted: bool) -> None:
         """Begins or ends to look; what was seen last stays."""
         if wanted and self._task is None:
-            self._watch.look_soon()  # at new servers too: what is there may be another by now
+            self._look_soon()  # at new servers too: what is there may be another by now
             self._task = asyncio.create_task(self._run(), name=f"sessions of {self._link.name}")
         elif not wanted and self._task is not None:
             self._task.cancel()
@@ -54,31 +61,39 @@ class NodeSessions:
             await asyncio.gather(task, return_exceptions=True)
         await self._shell.close()
 
-    async def new(self, wanted: NewSession) -> Created:
-        """See `tmux_actions.new_session`."""
+    async def new(self, wanted: NewSession, place: InContainer | None = None) -> Created:
+        """See `tmux_actions.new_session`. `place`: in a container, and not on the node itself."""
         try:
-            return await tmux_actions.new_session(self._shell, wanted)
+            created = await tmux_actions.new_session(self._shell_in(place), wanted)
+            return replace(created, place=place)
         finally:
-            self._watch.look_soon()
+            self._look_soon()
 
     async def kill(self, session: TmuxSession) -> None:
         """See `tmux_actions.kill_session`."""
         try:
-            await tmux_actions.kill_session(self._shell, session)
+            await tmux_actions.kill_session(self._shell_in(session.place), session)
         finally:
-            self._watch.look_soon()
+            self._look_soon()
 
     async def dismiss(self, session: TmuxSession, pane: TmuxPane) -> None:
         """See `tmux_actions.dismiss`."""
         try:
-            await tmux_actions.dismiss(self._shell, session, pane)
+            await tmux_actions.dismiss(self._shell_in(session.place), session, pane)
         finally:
-            self._watch.look_soon()
+            self._look_soon()
 
     def tail(self, session: TmuxSession, pane: TmuxPane) -> Tail:
         """A live view of a pane, to be started and closed by whoever shows it. With tmux 3.2 and
         newer each one takes a session of the connection."""
         return Tail(self._link, self._shell, session, pane)
+
+    def _shell_in(self, place: InContainer | None) -> Shell:
+        return self._shell if place is None else ContainerShell(self._shell, place)
+
+    def _look_soon(self) -> None:
+        self._watch.look_soon()
+        self._inside.look_soon()
 
     async def _run(self) -> None:
         failures = 0
@@ -88,7 +103,8 @@ class NodeSessions:
                 async with contextlib.aclosing(self._watch.watch()) as looks:
                     async for sessions in looks:
                         failures = 0
-                        self._set(sessions, self._watch.problem)
+                        inside = await self._inside.look()
+                        self._set((*sessions, *inside), self._watch.problem)
             except ProblemError as error:
                 problem = error.problem
             except Exception as error:

@@ -42,5 +42,11 @@ def _report_node(node: NodeState) -> Json:
 def report_session(session: TmuxSession) -> Json:
     """One session with its windows and panes; `attached` counts those who do not just look on."""
     whole = asdict(session)
-    del whole["node"]
-    return {**whole, "attached": session.attached, "activity_at": session.activity_at}
+    del whole["node"], whole["place"]
+    return {
+        **whole,
+        "container": session.container,
+        "container_id": session.place.id if session.place else None,
+        "attached": session.attached,
+        "activity_at": session.activity_at,
+    }

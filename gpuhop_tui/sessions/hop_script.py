@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpuhop_tui.sessions.hop_target import HopTarget
-from gpuhop_tui.sessions.in_container import CHECK, FIND_ENGINE, InContainer, enter_line, one_line
+from gpuhop_tui.sessions.in_container import (
+    CHECK,
+    FIND_ENGINE,
+    InContainer,
+    attach_line,
+    enter_line,
+    one_line,
+    within,
+)
 
 HISTORY_LINES = 20000  # scrollback of sessions that we make, if the user's tmux.conf asks for less
 HEADER_START = b"\x1b]7337;gpuhop;"
@@ -119,6 +127,16 @@ def attach_command(
     `size` is columns and rows. `old_client` is the pid of the client we had before, which is ended
     so that it holds nobody to its size.
     """
+    if target.inside and target.container is not None:
+        line = attach_command(
+            replace(target, container=None, inside=False),
+            size,
+            create=create,
+            lend=False,
+            old_client=old_client,
+            true_colour=true_colour,
+        )
+        return attach_line(target.container, line, target.socket or "")
     place = target.container
     command = target.command or ""
     if place is not None:
@@ -148,6 +166,9 @@ def attach_command(
 
 def finish_command(target: HopTarget, header: Header) -> str:
     """Says what is left of the session after its client has ended; see `Finish`."""
+    if target.inside and target.container is not None:
+        line = finish_command(replace(target, container=None, inside=False), header)
+        return within(target.container, line)
     was = f"{header.session_id} {header.created}"
     return _shell(
         PRIVATE_DIRECTORY + _TMUX + (FIND_ENGINE if target.container else "") + _FINISH,

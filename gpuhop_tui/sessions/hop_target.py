@@ -26,7 +26,8 @@ class HopTarget:
     that the session is to run; without it the session is a shell. `run` names one such run, so
     that its exit status is found again.
 
-    With `container` the session, still the node's, keeps a shell or a command in that container.
+    With `container` the session, still the node's, keeps a shell or a command in that container;
+    `inside`, it is one of a tmux server that runs in there.
     With `door` it is one of the container's own, and the way there leads through its sshd.
     """
 
@@ -37,6 +38,7 @@ class HopTarget:
     directory: str | None = None
     run: str | None = None
     container: InContainer | None = None
+    inside: bool = False
     door: ContainerDoor | None = None
 
     def __post_init__(self) -> None:
@@ -53,9 +55,11 @@ class HopTarget:
         return cls(session, directory=directory)
 
     @classmethod
-    def attached(cls, session: str, socket: str) -> HopTarget:
-        """A session that is there, by the path of its server's socket. It is never made."""
-        return cls(session, socket=socket, create=False)
+    def attached(cls, session: str, socket: str, place: InContainer | None = None) -> HopTarget:
+        """A session that is there, on the node or in a container of it, by the path of its server's
+        socket. It is never made."""
+        inside = place is not None
+        return cls(session, socket=socket, create=False, container=place, inside=inside)
 
     @classmethod
     def running(cls, command: str, session: str | None = None) -> HopTarget:
@@ -76,7 +80,9 @@ class HopTarget:
     def title(self) -> str:
         """What a person knows it by."""
         place = self.container or self.door
-        return self.session if place is None else f"container {place.name}"
+        if place is None:
+            return self.session
+        return f"{self.session} in {place.name}" if self.inside else f"container {place.name}"
 
     def to_json(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}

@@ -94,6 +94,28 @@ if { command -v infocmp || command -v tput; } >/dev/null 2>&1; then
 if [ -n "$1" ]; then exec "$SHELL" -c "$1"; fi; exec "$SHELL"
 """
 
+# Becomes, on a terminal, what the line $4 becomes in the container: a client of a tmux server that
+# is in there. Where the way here is lost, docker exec ends and leaves that client attached: it is
+# found by a word in its environment, and ended. What is refused is said as `hop_script` does.
+_ATTACH = """
+K=$1; C=$2; user=$3; inner=$4; socket=$5;
+look_in; if [ "$state" = running ]; then :; else
+ printf "\\033]7337;gpuhop;mode=refused;state=%s;why=%s\\007" "$state" "$fault"; exit 0; fi;
+trap : HUP; word=gpuhop-$$-$(date +%s);
+E exec -it --detach-keys "$6" -e TERM="$TERM" ${COLORTERM:+-e COLORTERM="$COLORTERM"}
+ -e GPUHOP_HOP="$word" ${user:+-u "$user"} "$C" sh -c "$inner"; s=$?;
+E exec ${user:+-u "$user"} "$C" sh -c "$7" gpuhop "$word" "$socket" >/dev/null 2>&1; exit $s
+"""
+
+_END_CLIENT = """
+for p in $(tmux -S "$2" list-clients -F "#{client_pid}"); do
+ if grep -q "GPUHOP_HOP=$1" "/proc/$p/environ"; then kill -HUP "$p"; fi; done
+"""
+
+_FINISH = """
+K=$1; C=$2; user=$3; E exec ${user:+-u "$user"} "$C" sh -c "$4"
+"""
+
 _PIPED = """
 K=$1; C=$2; user=$3; dir=$4; inside=$5; cmd=$6;
 E exec -i ${user:+-u "$user"} ${dir:+-w "$dir"} "$C" sh -c "$inside" gpuhop "$cmd"
@@ -109,6 +131,21 @@ def enter_line(place: InContainer, command: str | None = None) -> str:
     """A line for a shell on the node, on a terminal: the container's shell, or a command in it."""
     words = ["sh", "-c", one_line(FIND_ENGINE + _ENTER), "gpuhop", *_arguments(place, command)]
     return f"exec {shlex.join([*words, _DETACH_KEYS])}"
+
+
+def attach_line(place: InContainer, line: str, socket: str) -> str:
+    """A line for a shell on the node, on a terminal, that becomes what `line` becomes in the
+    container: a client of the tmux server at `socket` there."""
+    script, end = one_line(FIND_ENGINE + _ATTACH), one_line(_END_CLIENT)
+    words = ["sh", "-c", script, "gpuhop", place.socket, place.id, place.user, line, socket]
+    return f"exec {shlex.join([*words, _DETACH_KEYS, end])}"
+
+
+def within(place: InContainer, line: str) -> str:
+    """A line for a shell on the node that runs `line` in the container, without a terminal."""
+    script = one_line(FIND_ENGINE + _FINISH)
+    words = ["sh", "-c", script, "gpuhop", place.socket, place.id, place.user, line]
+    return f"exec {shlex.join(words)}"
 
 
 def piped_line(place: InContainer, command: str) -> str:

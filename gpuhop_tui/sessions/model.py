@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpuhop_tui.sessions.in_container import InContainer
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -74,6 +76,11 @@ class TmuxClient:
         return self.read_only and self.control
 
 
+def server_of(socket: str, place: InContainer | None) -> str:
+    """What tells a tmux server apart on its node."""
+    return socket if place is None else f"{place.id[:12]}:{socket}"
+
+
 @dataclass(frozen=True, slots=True)
 class TmuxSession:
     """One session. `key` is unique in the fleet for as long as the session lives."""
@@ -87,10 +94,21 @@ class TmuxSession:
     created_at: float
     windows: tuple[TmuxWindow, ...]
     clients: tuple[TmuxClient, ...] = ()
+    place: InContainer | None = None  # where it runs in a container
 
     @property
     def key(self) -> tuple[str, str, int, str]:
-        return self.node, self.socket, self.server_pid, self.id
+        return self.node, self.server, self.server_pid, self.id
+
+    @property
+    def server(self) -> str:
+        """The server's socket, and the container that it is in: unique on the node."""
+        return server_of(self.socket, self.place)
+
+    @property
+    def container(self) -> str | None:
+        """The name of the container that it runs in."""
+        return self.place.name if self.place else None
 
     @property
     def attached(self) -> int:

@@ -50,6 +50,12 @@ class ShellLink(Protocol):
     def process(self, command: str) -> AbstractAsyncContextManager[Any]: ...
 
 
+class Runner(Protocol):
+    """What runs `sh` commands; `RemoteShell` is one."""
+
+    async def run(self, script: str) -> Answer: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a command said, standard error included, and its exit status."""
@@ -241,7 +247,7 @@ def _too_much(node: str, limit: int) -> Problem:
     )
 
 
-async def have_end_told(shell: RemoteShell, *servers: int) -> None:
+async def have_end_told(shell: Runner, *servers: int) -> None:
     """Has tmux servers, by their pids, look for commands that have ended.
 
     tmux (3.3a) sometimes misses one: its pane is dead, its exit status unknown and the process a

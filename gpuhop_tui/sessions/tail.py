@@ -11,14 +11,14 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Protocol
 
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
+from gpuhop_tui.sessions.container_shell import ContainerLink, ContainerShell, Shell, TailLink
 from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
-from gpuhop_tui.sessions.shell import RemoteShell, ShellLink, have_end_told
+from gpuhop_tui.sessions.shell import have_end_told
 from gpuhop_tui.sessions.tail_control import ControlFollower
 from gpuhop_tui.sessions.tail_poll import PollFollower
 from gpuhop_tui.sessions.tail_screen import Line, PaneScreen
@@ -34,23 +34,14 @@ AGAIN_SECONDS = (1.0, 10.0)  # after a failure that was not the link's: the firs
 _log = logging.getLogger(__name__)
 
 
-class TailLink(ShellLink, Protocol):
-    """What a tail needs of a link; `gpuhop_tui.ssh.link.Link` is one."""
-
-    @property
-    def is_up(self) -> bool: ...
-
-    def connection(self) -> Awaitable[object]: ...
-
-
 class Tail:
     """Follows one pane from `start` to `close`. All methods are for the event loop's thread."""
 
-    def __init__(
-        self, link: TailLink, shell: RemoteShell, session: TmuxSession, pane: TmuxPane
-    ) -> None:
-        self._link = link
-        self._shell = shell
+    def __init__(self, link: TailLink, shell: Shell, session: TmuxSession, pane: TmuxPane) -> None:
+        self._link, self._shell = link, shell
+        if session.place is not None:
+            self._link = ContainerLink(link, session.place)
+            self._shell = ContainerShell(shell, session.place)
         self.session = session
         self.pane = pane
         self._screen: PaneScreen | None = None

@@ -9,8 +9,8 @@ import shlex
 import time
 
 from gpuhop_tui.problem import ProblemError
+from gpuhop_tui.sessions.container_shell import Shell
 from gpuhop_tui.sessions.model import TmuxSession
-from gpuhop_tui.sessions.shell import RemoteShell
 from gpuhop_tui.sessions.tail_control import SEED_LINES, Sink
 from gpuhop_tui.sessions.tail_snapshot import (
     GoneError,
@@ -30,7 +30,7 @@ SCROLLBACK_SECONDS = 10.0
 class PollFollower:
     """Follows one pane through the node's shell."""
 
-    def __init__(self, shell: RemoteShell, session: TmuxSession, pane_id: str, sink: Sink) -> None:
+    def __init__(self, shell: Shell, session: TmuxSession, pane_id: str, sink: Sink) -> None:
         self._shell = shell
         self._session = session
         self._pane = pane_id

@@ -152,6 +152,33 @@ def list_script(tmux: Tmux, word: str) -> str:
     return "".join(lines)
 
 
+def look_script(word: str) -> str:
+    """All at once, where a round trip each would be dear: what `find_script` prints, then, after
+    marks of their own, what `list_script` and `last_lines_script` print of every server."""
+    panes, clients = _format("P", _PANE, word), _format("C", _CLIENT, word)
+    found = find_script().replace(f"exit {NO_TMUX_STATUS}", "exit 0")
+    facts = "#{pane_id} #{cursor_y} #{pane_dead} #{pane_height}"
+    return f"""f=$({found})
+[ -n "$f" ] || exit 0
+printf "%s\\n" "$f" | head -n 2
+s=$(printf "%s\\n" "$f" | tail -n +3 | sort -u)
+printf "%s\\n" "$s" "{word}list"
+date +%s
+t=$(printf "%s\\n" "$f" | head -n 1)
+{_WITHIN_TIME}n=0
+printf "%s\\n" "$s" | while IFS= read -r k; do
+ ask "$t" -u -S "$k" list-panes -a -F {panes} ";" list-clients -F {clients} 2>&1
+ printf "%s\\n" "{word}S{word}${{n}}{word}$?{word}E"; n=$((n+1)); done
+printf "%s\\n" "{word}lines"
+printf "%s\\n" "$s" | while IFS= read -r k; do
+ ask "$t" -u -S "$k" list-panes -a -F "{facts}" 2>/dev/null | head -n {_PANES_A_CALL} |
+ while read -r p y d h; do b=$((y-{_LAST_ROWS}+1)); [ "$d" = 1 ] && {{ b=-1; y=$((h-1)); }}
+  ask "$t" -u -S "$k" capture-pane -p -J -t "$p" -S "$b" -E "$y" 2>/dev/null
+  printf "%s\\n" "{word}${{p#%}}"; done
+ printf "%s\\n" "{word}socket:$k"; done
+"""
+
+
 def _format(kind: str, names: Iterable[str], word: str) -> str:
     return shlex.quote(word + word.join([kind, *(f"#{{{name}}}" for name in names)]) + f"{word}E")
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gpuhop_tui.problem import ProblemError
-from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
-from gpuhop_tui.sessions.shell import RemoteShell
+from gpuhop_tui.sessions.container_shell import Shell
+from gpuhop_tui.sessions.in_container import InContainer
+from gpuhop_tui.sessions.model import TmuxPane, TmuxSession, server_of
 from gpuhop_tui.sessions.tmux import FIND_TMUX, NO_TMUX_STATUS, plain
 from gpuhop_tui.sessions.watch import no_tmux
 
@@ -59,6 +60,12 @@ class Created:
     socket: str
     session_id: str
     pane_id: str
+    place: InContainer | None = None
+
+    @property
+    def server(self) -> str:
+        """As `TmuxSession.server`."""
+        return server_of(self.socket, self.place)
 
 
 def check_name(name: str) -> str | None:
@@ -87,7 +94,7 @@ def check_environment(environment: Mapping[str, str]) -> str | None:
     return None
 
 
-async def new_session(shell: RemoteShell, wanted: NewSession) -> Created:
+async def new_session(shell: Shell, wanted: NewSession) -> Created:
     """Makes a detached session. A command that ends keeps its last screen and exit status there
     until it is dismissed.
 
@@ -150,7 +157,7 @@ exec "$t" -u {server} new-session {options} -c "$c" -P \\
 """
 
 
-async def kill_session(shell: RemoteShell, session: TmuxSession) -> None:
+async def kill_session(shell: Shell, session: TmuxSession) -> None:
     """Ends a session and all that runs in it, for all who are attached.
 
     Raises SessionError where it is gone, or another stands in its place by now.
@@ -160,7 +167,7 @@ async def kill_session(shell: RemoteShell, session: TmuxSession) -> None:
     )
 
 
-async def dismiss(shell: RemoteShell, session: TmuxSession, pane: TmuxPane) -> None:
+async def dismiss(shell: Shell, session: TmuxSession, pane: TmuxPane) -> None:
     """Removes a dead pane and with it its last screen, and its window and session where it is the
     last one there. Raises SessionError where it is gone or alive."""
     target = shlex.quote(pane.id)
@@ -171,7 +178,7 @@ async def dismiss(shell: RemoteShell, session: TmuxSession, pane: TmuxPane) -> N
     await _act(shell, session, script, f"{session.name} {pane.id}")
 
 
-async def _act(shell: RemoteShell, session: TmuxSession, script: str, what: str) -> None:
+async def _act(shell: Shell, session: TmuxSession, script: str, what: str) -> None:
     """Runs `script` if the session is still the one that was meant: new servers begin with $0."""
     target = shlex.quote(session.id)
     meant = f"{session.server_pid} {session.created_at:.0f}"

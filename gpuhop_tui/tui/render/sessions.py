@@ -94,6 +94,8 @@ def _cells(session: TmuxSession, now: float) -> dict[str, Line]:
 def _name(session: TmuxSession) -> Line:
     socket = socket_name(session)
     name = Span(clean(session.name), Tone.STRONG)
+    if session.container is not None:
+        return (name, Span(f" in {clean(session.container)}", Tone.INFO))
     return (name, Span(f" @{socket}", Tone.DIM)) if socket else (name,)
 
 

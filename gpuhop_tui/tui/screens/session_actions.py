@@ -24,7 +24,7 @@ from gpuhop_tui.tui.widgets.offer_bar import OfferBar
 
 if TYPE_CHECKING:
     from gpuhop_tui.fleet.sessions import NodeSessions
-    from gpuhop_tui.sessions.tmux_actions import Created
+    from gpuhop_tui.sessions.tmux_actions import Created, NewSession
     from gpuhop_tui.tui.hopping import Hopper
     from gpuhop_tui.tui.widgets.target_view import TargetView
 
@@ -90,7 +90,7 @@ class SessionActions(Screen[None]):
         """Select a session on its node."""
         self.go_to_node(session.node)
         self.view.tabs.active = "sessions"
-        self.view.sessions.await_session(session.node, session.socket, session.id)
+        self.view.sessions.await_session(session.node, session.server, session.id)
         self.view.lay_out()
         self.set_focus(self.view.sessions)
 
@@ -108,7 +108,7 @@ class SessionActions(Screen[None]):
         """Attach to the selected session."""
         node, session = self.view.node, self.view.selected_session
         if node is not None and session is not None:
-            self.hop(node, HopTarget.attached(session.name, session.socket))
+            self.hop(node, HopTarget.attached(session.name, session.socket, session.place))
 
     def hop(self, node: NodeState, target: HopTarget) -> None:
         """Hand the terminal over to a session, or say at once why that cannot be."""
@@ -204,25 +204,41 @@ class SessionActions(Screen[None]):
     # Starting and ending sessions
 
     def action_new_session(self) -> None:
-        """Fill in the form for a new session."""
+        """Fill in the form for a new session, in the container where one is selected."""
         from gpuhop_tui.tui.screens.new_session import NewSessionDialog
 
-        node = self.view.node
+        node, container = self.view.node, self.view.selected_container
         sessions = self._sessions_of(node)
         if node is None or sessions is None:
             return
-        usual = [each for each in node.sessions or () if not socket_name(each)]
-        taken = frozenset(each.name for each in usual)
+        if container is not None and container.state != "running":
+            self._say(node.name, f"{container.name} does not run: start it first", "warning")
+            return
+        where = node.name if container is None else f"{container.name} on {node.name}"
+        beside = None if container is None else container.id
+        taken = frozenset(
+            each.name
+            for each in node.sessions or ()
+            if not socket_name(each) and (each.place.id if each.place else None) == beside
+        )
+        engines = self.source.containers(node.name) if self.source else None
+
+        async def make(wanted: NewSession) -> Created:
+            if container is None or engines is None:
+                return await sessions.new(wanted)
+            from gpuhop_tui.fleet.container_hops import place_in
+
+            return await sessions.new(wanted, await place_in(engines.engine, container))
 
         def made(created: Created | None) -> None:
             if created is not None:
                 self.go_to_node(node.name)
                 self.view.tabs.active = "sessions"
-                self.view.sessions.await_session(node.name, created.socket, created.session_id)
+                self.view.sessions.await_session(node.name, created.server, created.session_id)
                 self.view.lay_out()
                 self.set_focus(self.view.sessions)
 
-        self.app.push_screen(NewSessionDialog(node.name, sessions.new, taken), made)
+        self.app.push_screen(NewSessionDialog(where, make, taken), made)
 
     def action_stop(self) -> None:
         """End the selected session once that is confirmed; dismiss what has ended unasked."""
@@ -241,7 +257,8 @@ class SessionActions(Screen[None]):
             if yes:
                 self._work(self._kill(sessions, session), "kill")
 
-        title = f"Kill session {session.name} on {node.name}?"
+        inside = f" in {session.container}" if session.container else ""
+        title = f"Kill session {session.name}{inside} on {node.name}?"
         words = [f"It runs {describe(session)}.", "What runs in it ends, for everybody."]
         self.app.push_screen(ConfirmDialog(title, words, "kill it"), confirmed)
 

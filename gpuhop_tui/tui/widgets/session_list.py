@@ -24,7 +24,7 @@ class SessionList(Rows):
         self._sessions: tuple[TmuxSession, ...] = ()
         self._node = ""
         self._selected_on: dict[str, object] = {}
-        self._awaited: tuple[str, str, str] | None = None  # node, socket, id
+        self._awaited: tuple[str, str, str] | None = None  # node, server, id
 
     def show(self, node: NodeState, now: float, keys: KeyNames) -> None:
         """Show the sessions of a node."""
@@ -35,15 +35,15 @@ class SessionList(Rows):
         self._sessions = node.sessions or ()
         self.show_rows(session_rows(node, self.room, now, keys))
         for session in self._sessions:
-            if (session.node, session.socket, session.id) == self._awaited:
+            if (session.node, session.server, session.id) == self._awaited:
                 self._awaited = None
                 self.select(session.key)
         if self.selected is not None:
             self._selected_on[node.name] = self.selected
 
-    def await_session(self, node: str, socket: str, id: str) -> None:
-        """Select a session as soon as it is listed."""
-        self._awaited = (node, socket, id)
+    def await_session(self, node: str, server: str, id: str) -> None:
+        """Select a session, by `TmuxSession.server` and its id, as soon as it is listed."""
+        self._awaited = (node, server, id)
 
     @property
     def session(self) -> TmuxSession | None:
