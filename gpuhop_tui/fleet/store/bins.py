@@ -1,0 +1,160 @@
+"""Figures of GPUs averaged over bins of time, and packed for the store.
+
+Young figures are kept in fine bins, old ones in coarse bins: enough for a graph of any span, in
+bounded space.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+
+from gpuhop_tui.fleet.summary import memory_percent
+from gpuhop_tui.probe.sample import Gpu, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Bins of `step` seconds, kept for `keep` seconds."""
+
+    step: int
+    keep: int
+
+
+TIERS = (Tier(10, 2 * 3600), Tier(60, 24 * 3600), Tier(600, 7 * 24 * 3600))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One GPU over one bin, each the mean of what was measured; None: nothing was."""
+
+    utilization_percent: float | None = None
+    memory_percent: float | None = None
+    power_watts: float | None = None
+    temperature_celsius: float | None = None
+
+
+NAMES = tuple(each.name for each in fields(Figures))
+
+_SCALES = {
+    "utilization_percent": 100,
+    "memory_percent": 100,
+    "power_watts": 10,
+    "temperature_celsius": 10,
+}
+_NONE = -1 << 31
+_ENTRY = struct.Struct("<HH4i")  # index, count of samples, the figures times their scales
+
+
+@dataclass(frozen=True, slots=True)
+class Binned:
+    """`figures` of a GPU, from so many samples."""
+
+    count: int
+    figures: Figures
+
+    def joined(self, other: Binned) -> Binned:
+        """Both as one, weighted by their samples."""
+        values = {}
+        for name in NAMES:
+            one, two = getattr(self.figures, name), getattr(other.figures, name)
+            if one is None or two is None:
+                values[name] = two if one is None else one
+            else:
+                values[name] = (one * self.count + two * other.count) / (self.count + other.count)
+        return Binned(self.count + other.count, Figures(**values))
+
+
+Row = dict[int, Binned]
+"""The GPUs of a node over one bin, by index."""
+
+
+def row_of(sample: Sample) -> Row:
+    """One sample as a row; a GPU of which nothing is known is left out."""
+    row = {}
+    for gpu in sample.gpus:
+        figures = _figures(gpu)
+        if figures != Figures():
+            row[gpu.index] = Binned(1, figures)
+    return row
+
+
+def _figures(gpu: Gpu) -> Figures:
+    return Figures(
+        gpu.utilization_percent, memory_percent(gpu), gpu.power_watts, gpu.temperature_celsius
+    )
+
+
+def joined(rows: Iterable[Row]) -> Row:
+    """Several rows of one node as one."""
+    result: Row = {}
+    for row in rows:
+        for index, binned in row.items():
+            before = result.get(index)
+            result[index] = binned if before is None else before.joined(binned)
+    return result
+
+
+def pack(row: Row) -> bytes:
+    return b"".join(
+        _ENTRY.pack(index, min(binned.count, 0xFFFF), *_scaled(binned.figures))
+        for index, binned in sorted(row.items())
+        if 0 <= index <= 0xFFFF
+    )
+
+
+def unpack(data: bytes) -> Row:
+    """What `pack` made. Raises ValueError where it is something else."""
+    if len(data) % _ENTRY.size:
+        raise ValueError("not a row of figures")
+    row = {}
+    for index, count, *values in _ENTRY.iter_unpack(data):
+        known = {
+            name: None if value == _NONE else value / _SCALES[name]
+            for name, value in zip(NAMES, values, strict=True)
+        }
+        row[index] = Binned(max(1, count), Figures(**known))
+    return row
+
+
+def _scaled(figures: Figures) -> Iterator[int]:
+    for name in NAMES:
+        value = getattr(figures, name)
+        yield (
+            _NONE if value is None else max(-(1 << 30), min(1 << 30, round(value * _SCALES[name])))
+        )
+
+
+class OpenBins:
+    """The bins of one node that time has not passed yet, one a tier."""
+
+    def __init__(self) -> None:
+        self._open: dict[Tier, tuple[int, Row]] = {}
+
+    def add(self, at: float, row: Row) -> Iterator[tuple[Tier, int, Row]]:
+        """Takes a sample of the time `at` (seconds since the epoch) in; gives (tier, start of the
+        bin, row) of each bin that this ends."""
+        for tier in TIERS:
+            start = int(at) // tier.step * tier.step
+            before = self._open.get(tier)
+            if before is not None and before[0] == start:
+                self._open[tier] = (start, joined((before[1], row)))
+                continue
+            if before is not None:
+                yield tier, *before
+            self._open[tier] = (start, row)
+
+    def end(self) -> Iterator[tuple[Tier, int, Row]]:
+        """All of them, as far as they are."""
+        for tier, (start, row) in self._open.items():
+            yield tier, start, row
+        self._open.clear()
+
+
+def tier_for(since: float, until: float, now: float, most: int = 2000) -> Tier:
+    """The finest tier that reaches back to `since` and has at most `most` bins up to `until`."""
+    for tier in TIERS:
+        if now - since <= tier.keep and (until - since) / tier.step <= most:
+            return tier
+    return TIERS[-1]
