@@ -585,6 +585,7 @@ def test_pictures(snap_compare: Compare, what: str, size: tuple[int, int]) -> No
         if what == "mistakes":
             fill(form, gpus="two", shm_size="2 gallons", ports="22:2222:22")
             form.query_one("#shm_size").focus()
+            await until(pilot, lambda: outlook(form).startswith("3 things stand"))
         elif what == "picked":
             engine.around = replace(engine.around, has_image=False)
             fill(form, volumes="/data:/data\n~/runs:/runs")
@@ -595,6 +596,7 @@ def test_pictures(snap_compare: Compare, what: str, size: tuple[int, int]) -> No
             engine.engine.gate.clear()
             await pilot.press("ctrl+s")
             await until(pilot, lambda: "x cancels it" in outlook(form))
+            await until(pilot, lambda: "GPU 6 is in use by wei" in outlook(form))
         for field in form.query(Input):
             field.cursor_blink = False
         for area in form.query(TextArea):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
@@ -239,14 +239,13 @@ class NewContainerScreen(Screen[Started]):
         spec = self._read.spec
         return self._around is None or self._looked_for != (spec.image, sources(spec))
 
-    def _look(self) -> None:
-        self.run_worker(self._look_at_node, group="look", exclusive=True, exit_on_error=False)
-
     def _look_again(self) -> None:
         if self.is_active and self._job is None and not self._app.hopper.is_away:
             self._look()
 
-    async def _look_at_node(self) -> None:
+    @work(group="look", exclusive=True, exit_on_error=False)
+    async def _look(self) -> None:
+        """Look at the node, in a moment: a newer look takes the place of one that waits."""
         await asyncio.sleep(PAUSE_SECONDS)
         spec = self._read.spec
         asked = replace(spec, image=spec.image or "scratch")  # which no engine has
