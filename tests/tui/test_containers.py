@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
 from gpuhop_tui.containers.errors import ContainerError
-from gpuhop_tui.containers.model import Listing
+from gpuhop_tui.containers.model import Listing, LostGpus
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.tui.app import GpuhopApp
 from gpuhop_tui.tui.screens.confirm import ConfirmDialog
@@ -21,6 +21,7 @@ from gpuhop_tui.tui.screens.dialog import Dialog
 from gpuhop_tui.tui.screens.end_containers import EndContainersDialog
 from gpuhop_tui.tui.screens.name_dialog import NameDialog
 from tests.tui.fake_containers import (
+    LOST,
     RESTARTING,
     FakeEngine,
     a_client,
@@ -517,6 +518,19 @@ async def test_a_paused_one_is_resumed() -> None:
         await until(pilot, lambda: "Held was resumed" in screen_text(pilot))
 
 
+@pytest.mark.parametrize("lost", [None, LOST])
+async def test_lost_gpus_are_looked_for_when_asked(lost: LostGpus | None) -> None:
+    app, fleet = the_app()
+    fleet.containers("gpu-01").lost = lost
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
+        await at_containers(pilot)
+        await in_menu(pilot)
+        await pilot.press("g")
+        words = "Train-llm lost its GPUs: its" if lost else "No GPU of train-llm is seen to be lost"
+        await until(pilot, lambda: any(words in each.message for each in app._notifications))
+        assert fleet.containers("gpu-01").checked == [TRAIN]
+
+
 async def test_restarting_asks() -> None:
     app, fleet = the_app()
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
@@ -607,8 +621,8 @@ async def test_everything_is_in_the_palette_too() -> None:
         await until(pilot, lambda: dashboard.view.selected_container)
         names = [name for name, _ in dashboard.container_commands()]
         for name in (
-            "Stop, kill or remove train-llm on gpu-01", "Restart train-llm on gpu-01",
-            "Rename train-llm on gpu-01", "Make an image of train-llm on gpu-01",
+            "Stop, kill or remove: train-llm on gpu-01", "Restart: train-llm on gpu-01",
+            "Rename: train-llm on gpu-01", "Make an image of: train-llm on gpu-01",
             "Images and disk use of gpu-01",
         ):  # fmt: skip
             assert name in names, name

@@ -40,7 +40,7 @@ def _facts(
     given = plain(gpus_given(container, gpu_names(sample)))
     yield "GPUs", given or "none given", Tone.BAD if container.lost_gpus else Tone.PLAIN
     yield "uses", _use(container), Tone.PLAIN
-    yield "ports", "  ".join(map(str, container.ports)) or "none", Tone.PLAIN
+    yield "ports", ", ".join(map(str, container.ports)) or "none", Tone.PLAIN
     for number, mount in enumerate(container.mounts[:_MOST_MOUNTS]):
         yield ("" if number else "mounts"), _mount(mount), Tone.PLAIN
     if len(container.mounts) > _MOST_MOUNTS:

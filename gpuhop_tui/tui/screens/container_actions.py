@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 
 from gpuhop_tui.containers.model import Container, Image
 from gpuhop_tui.ssh.status import LinkState
+from gpuhop_tui.tui.container_deeds import WORDS, Deed, deed, remove_image
 from gpuhop_tui.tui.container_doings import Doings, Failure
 from gpuhop_tui.tui.keymap import KEYS, shown_key
 from gpuhop_tui.tui.render.engine import Key, image_title, users_of
@@ -18,21 +19,9 @@ from gpuhop_tui.tui.render.units import plural
 from gpuhop_tui.tui.screens.session_actions import SessionActions
 
 if TYPE_CHECKING:
-    from gpuhop_tui.containers.engine import Engine
     from gpuhop_tui.fleet.containers import NodeContainers
     from gpuhop_tui.tui.screens.container_menu import MenuItem
 
-Deed = Callable[[], Awaitable[object]]
-
-# What is shown while it is done, and once it is
-_WORDS: Mapping[str, tuple[str, str]] = {
-    "start": ("starting", "started"),
-    "resume": ("resuming", "resumed"),
-    "stop": ("stopping", "stopped"),
-    "kill": ("killing", "killed"),
-    "restart": ("restarting", "restarted"),
-    "remove": ("removing", "removed"),
-}
 _ELSEWHERE = ("hop-as", "logs", "stats", "copy-in", "copy-out")  # keys that the menu has, too
 
 
@@ -160,6 +149,8 @@ class ContainerActions(SessionActions):
         items.append(MenuItem("c", "c", "make an image of…", "commit", alone))
         if len(chosen) > 1:
             return items
+        if running and chosen[0].gpus is not None:
+            items.append(MenuItem("g", "g", "look whether it sees its GPUs", "look"))
         if self._can("hop_container"):
             items.insert(0, self._item("hop", "hop into", "hop_container"))
         for key in (each for each in KEYS if each.id in _ELSEWHERE):
@@ -183,7 +174,7 @@ class ContainerActions(SessionActions):
         chosen, image, node = self.chosen_containers, self.view.selected_image, self.view.node
         for item in self._menu(chosen) if chosen else ():
             if not item.why_not:
-                name = f"{item.title} {_called(chosen)} on {clean(chosen[0].node)}"
+                name = f"{item.title}: {_called(chosen)} on {clean(chosen[0].node)}"
                 yield name, partial(self.do_to, chosen, item.deed)
         if image is not None and node is not None:
             name = f"Remove image {image_title(image)} on {clean(node.name)}"
@@ -192,23 +183,25 @@ class ContainerActions(SessionActions):
             shown = "Containers" if self.view.containers.shows_images else "Images and disk use"
             yield f"{shown} of {clean(node.name if node else '')}", self.action_images
 
-    def do_to(self, chosen: Sequence[Container], deed: str) -> None:
+    def do_to(self, chosen: Sequence[Container], what: str) -> None:
         """Do something to containers of one node, after the question that it needs."""
-        if deed == "start":
+        if what == "start":
             self._do("start", [each for each in chosen if not each.running])
-        elif deed == "resume":
+        elif what == "resume":
             self._do("resume", [each for each in chosen if each.state == "paused"])
-        elif deed == "end":
+        elif what == "end":
             running = any(each.running for each in chosen)
             self._ask_to_end(chosen, ("stop", "kill", "remove") if running else ("remove",))
-        elif deed in ("restart", "remove"):
-            self._ask_to_end(chosen, (deed,))
-        elif deed == "rename":
+        elif what in ("restart", "remove"):
+            self._ask_to_end(chosen, (what,))
+        elif what == "rename":
             self._ask_for_name(chosen[0])
-        elif deed == "commit":
+        elif what == "commit":
             self._ask_for_image(chosen[0])
+        elif what == "look":
+            self._look_for_gpus(chosen[0])
         else:
-            self.call_later(self.run_action, deed)
+            self.call_later(self.run_action, what)
 
     def action_stop(self) -> None:
         """Stop, kill or remove the chosen containers; remove an image; or end a session."""
@@ -302,7 +295,7 @@ class ContainerActions(SessionActions):
 
         def confirmed(yes: bool | None) -> None:
             if yes:
-                deed = partial(_remove_image, containers.engine, image)
+                deed = partial(remove_image, containers.engine, image)
                 words = f"{title} was removed"
                 self._begin("removing", {(node.name, image.id): deed}, node.name, words)
 
@@ -324,12 +317,12 @@ class ContainerActions(SessionActions):
 
     # Doing
 
-    def _do(self, deed: str, chosen: Sequence[Container]) -> None:
+    def _do(self, name: str, chosen: Sequence[Container]) -> None:
         containers = self._engine_of(chosen[0].node) if chosen else None
         if containers is None:
             return
-        deeds = {each.key: _deed(deed, containers.engine, each) for each in chosen}
-        doing, done = _WORDS[deed]
+        deeds = {each.key: deed(name, containers.engine, each) for each in chosen}
+        doing, done = WORDS[name]
         words = f"{_called(chosen)} {'was' if len(chosen) == 1 else 'were'} {done}"
         self._begin(doing, deeds, chosen[0].node, words)
 
@@ -343,6 +336,26 @@ class ContainerActions(SessionActions):
                 self._say(node, done, "information")
 
         self.run_worker(work(), name=doing, exit_on_error=False)
+
+    def _look_for_gpus(self, container: Container) -> None:
+        containers = self._engine_of(container.node)
+        if containers is None:
+            return
+
+        async def work() -> None:
+            async def look() -> None:
+                lost = await containers.check_gpus(container)
+                what = (
+                    f"{container.name} lost its GPUs: {lost.cause}"
+                    if lost
+                    else (f"no GPU of {container.name} is seen to be lost")
+                )
+                self._say(container.node, what, "warning" if lost else "information")
+
+            failures = await self.doings.do("looking", {container.key: look})
+            self._tell_failures(container.node, failures.values(), 1)
+
+        self.run_worker(work(), name="look", exit_on_error=False)
 
     def _tell_failures(self, node: str, failures: Iterable[Failure], number: int) -> None:
         """Each is said in full where it happened, in the list; here, too, where it is one."""
@@ -363,29 +376,3 @@ class ContainerActions(SessionActions):
 
 def _called(chosen: Sequence[Container]) -> str:
     return clean(chosen[0].name) if len(chosen) == 1 else plural(len(chosen), "container")
-
-
-def _deed(name: str, engine: Engine, container: Container) -> Deed:
-    from gpuhop_tui.containers import actions
-
-    match name:
-        case "start":
-            return partial(actions.start, engine, container)
-        case "stop":
-            return partial(actions.stop, engine, container)
-        case "kill":
-            return partial(actions.kill, engine, container)
-        case "resume":
-            return partial(actions.resume, engine, container)
-        case "restart":
-            return partial(actions.restart, engine, container)
-        case _:
-            return partial(actions.remove, engine, container, force=container.running)
-
-
-async def _remove_image(engine: Engine, image: Image) -> None:
-    """All its tags: the last one that goes takes it away."""
-    from gpuhop_tui.containers.actions import remove_image
-
-    for name in image.tags or (image.id,):
-        await remove_image(engine, name)
