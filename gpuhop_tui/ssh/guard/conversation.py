@@ -24,6 +24,7 @@ from gpuhop_tui.ssh.guard.wire import (
     LIST_ANSWER,
     MAX_PENDING,
     SIGN,
+    SIGN_ANSWER,
     Fields,
     Messages,
     WireError,
@@ -156,7 +157,11 @@ class Conversation:
         facts = await self._office.facts(request, identity, self._chain)
         if not await self._office.permits(facts):
             return ANSWER_FAILURE
-        return await self._upstream.sign(contents)
+        answer = await self._upstream.sign(contents)
+        if answer[0] != SIGN_ANSWER:
+            self._office.refuse("sign", "allowed here, but the agent itself has refused it")
+            return ANSWER_FAILURE
+        return answer
 
     async def _extend(self, contents: bytes) -> bytes:
         fields = Fields(contents)

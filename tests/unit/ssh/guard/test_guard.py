@@ -241,6 +241,17 @@ async def test_an_agent_that_is_gone(tmp_path):
         (tmp_path / "elsewhere").rename(tmp_path / "agent")
 
 
+async def test_what_the_agent_itself_refuses_is_in_the_log(tmp_path):
+    """A confirmation that was declined (`ssh-add -c`), a security key that was not touched."""
+    async with Lab(tmp_path, policy=ALLOW) as lab, lab.client() as client:
+        answer = lab.agent._answer
+        lab.agent._answer = lambda message: (
+            bytes([FAILURE]) if message[0] == SIGN else answer(message)
+        )
+        assert not await client.signs(lab.key, sshsig())
+        await lab.reason("the agent itself has refused it")
+
+
 # Bytes
 
 
