@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -368,6 +369,24 @@ async def test_what_is_under_way_is_at_its_row_and_blocks_nothing() -> None:
         await until(pilot, lambda: "Mend it." in screen_text(pilot))  # the toast
         await pilot.press("escape")
         assert said not in " ".join(text_of(rows).split())
+
+
+async def test_a_kill_does_not_wait_for_a_stop() -> None:
+    app, fleet = the_app()
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
+        dashboard = await at_containers(pilot)
+        rows, doings = dashboard.view.containers, dashboard.doings
+        stopping, killing = asyncio.Event(), asyncio.Event()
+        stop = asyncio.create_task(doings.do("stopping", {TRAIN.key: stopping.wait}))
+        await until(pilot, lambda: "stopping…" in text_of(rows))
+        kill = asyncio.create_task(doings.do("killing", {TRAIN.key: killing.wait}))
+        await until(pilot, lambda: "killing…" in text_of(rows))
+        stopping.set()
+        assert await stop == {}
+        assert "killing…" in text_of(rows)
+        killing.set()
+        assert await kill == {}
+        await until(pilot, lambda: "killing…" not in text_of(rows))
 
 
 async def test_a_lost_link_refuses_with_the_reason() -> None:
