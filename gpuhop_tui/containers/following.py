@@ -7,12 +7,12 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gpuhop_tui.containers.engine import Engine
 from gpuhop_tui.containers.errors import ContainerError
-from gpuhop_tui.containers.look import look, until_started_again
+from gpuhop_tui.containers.look import exit_code_between, look, until_started_again
 from gpuhop_tui.containers.model import Container
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 
@@ -166,6 +166,10 @@ class Following:
             raise ProblemError(
                 self._problem("the engine broke off", "It is asked again by itself.")
             )
+        else:  # it was started again before we looked
+            since, until = before.started_at or 0.0, now.started_at or 0.0
+            code = await exit_code_between(self._engine, now, since, until)
+            self._mark(*ending_words(replace(now, exit_code=code)))
         self._mark("the container was started again")
         self._set(state=FollowState.LIVE, problem=None, away_since=None, exit_code=None)
         return ending

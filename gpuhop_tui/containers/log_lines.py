@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -92,6 +92,15 @@ class FrameSplitter:
 
     def rest(self) -> list[LogLine]:
         return [line for splitter in self._lines.values() for line in splitter.rest()]
+
+
+def payloads(data: bytes) -> Iterator[bytes]:
+    """What the frames of a whole answer hold, whichever stream it came by."""
+    at = 0
+    while len(data) - at >= _HEADER.size:
+        _, length = _HEADER.unpack_from(data, at)
+        at += _HEADER.size + length
+        yield data[at - length : at]
 
 
 def read_line(raw: bytes, stream: Stream = "stdout") -> LogLine:

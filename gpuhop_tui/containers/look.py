@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
@@ -45,3 +46,23 @@ async def until_started_again(engine: Engine, container: Container) -> Container
             if now.running:
                 return now
     return None
+
+
+async def exit_code_between(
+    engine: Engine, container: Container, since: float, until: float
+) -> int | None:
+    """With what the container ended last between two moments (seconds since the epoch, by the
+    node's clock), by the events that the engine remembers; None: it does not. Raises as
+    `Engine.call` does."""
+    wanted = {"type": "container", "container": container.id, "event": "die"}
+
+    def ask(client: Any) -> list[Any]:
+        past = client.events(
+            decode=True, filters=wanted, since=math.floor(since), until=math.ceil(until)
+        )
+        return list(past)
+
+    ends = await engine.call(f"asking how {container.name} ended", ask)
+    codes = [each.get("Actor", {}).get("Attributes", {}).get("exitCode") for each in ends]
+    known = [int(code) for code in codes if str(code).lstrip("-").isdigit()]
+    return known[-1] if known else None

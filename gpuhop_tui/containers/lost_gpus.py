@@ -13,6 +13,7 @@ from typing import Any
 from gpuhop_tui.containers.engine import Engine
 from gpuhop_tui.containers.errors import ContainerError
 from gpuhop_tui.containers.model import Container, GpuGrant, LostGpus
+from gpuhop_tui.containers.run_in import run_in
 from gpuhop_tui.containers.text import plain
 
 CHECK_SECONDS = 15.0
@@ -28,9 +29,7 @@ async def look_inside(engine: Engine, container: Container) -> LostGpus | None:
         return None
 
     def ask(client: Any) -> tuple[int | None, str]:
-        made = client.exec_create(container.id, _COMMAND, user="root")["Id"]
-        said: bytes = client.exec_start(made)
-        return client.exec_inspect(made).get("ExitCode"), said.decode(errors="replace")
+        return run_in(client, container.id, _COMMAND, user="root")
 
     try:
         status, said = await engine.call(

@@ -11,6 +11,7 @@ from typing import Any
 from gpuhop_tui.containers.engine import Engine
 from gpuhop_tui.containers.errors import ContainerError
 from gpuhop_tui.containers.model import Container
+from gpuhop_tui.containers.run_in import run_in
 from gpuhop_tui.containers.text import plain
 
 _DIRECTORY, _SYMLINK = 1 << 31, 1 << 27  # Go's os.ModeDir and os.ModeSymlink
@@ -61,14 +62,11 @@ async def directory_names(engine: Engine, container: Container, directory: str) 
     `Engine.call` does.
     """
 
-    def ask(client: Any) -> tuple[bytes, int | None]:
-        words = ["ls", "-1Ap", "--", directory]
-        made = client.exec_create(container.id, words)
-        said = client.exec_start(made["Id"])
-        return said, client.exec_inspect(made["Id"]).get("ExitCode")
+    def ask(client: Any) -> tuple[int | None, str]:
+        return run_in(client, container.id, ["ls", "-1Ap", "--", directory])
 
-    said, status = await engine.call(f"listing {directory} in {container.name}", ask)
-    lines = said.decode(errors="replace").splitlines()
+    status, said = await engine.call(f"listing {directory} in {container.name}", ask)
+    lines = said.splitlines()
     if status != 0:
         raise ContainerError(
             f"{directory} in {container.name} cannot be listed: {plain(' '.join(lines))[:200]}",

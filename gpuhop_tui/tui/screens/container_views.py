@@ -94,9 +94,7 @@ class ContainerViews(Screen[None]):
         from gpuhop_tui.tui.screens.copy_form import Copy
 
         if looked_at := self._looked_at():
-            here = "./"
-            wanted = Copy(True, here, "/tmp/") if inwards else Copy(False, "/", here)
-            self._open_copy(*looked_at, wanted)
+            self._open_copy(*looked_at, Copy(inwards, "", ""))
 
     def _open_copy(self, container: Container, engine: Engine, wanted: Copy) -> None:
         from gpuhop_tui.tui.screens.copy_form import CopyDialog

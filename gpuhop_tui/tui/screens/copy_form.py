@@ -29,6 +29,7 @@ from gpuhop_tui.tui.widgets.path_input import PathInput
 
 _FIELDS = ("source", "target")
 _SHOWN_CANDIDATES = 12
+_TARGETS = {True: "/tmp", False: "."}  # where it goes if nothing is typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,15 @@ class CopyDialog(Dialog[Copy]):
             )
             here, there = "here", "there"
             fields = (
-                ("source", f"from {here if inwards else there}", local if inwards else inside),
-                ("target", f"into {there if inwards else here}", inside if inwards else local),
-            )
-            for field, words, complete in fields:
+                ("source", f"from {here if inwards else there}", local if inwards else inside, ""),
+                ("target", f"into {there if inwards else here}", inside if inwards else local,
+                 _TARGETS[inwards]),
+            )  # fmt: skip
+            for field, words, complete, usual in fields:
                 value = clean(getattr(self._wanted, field))
                 with Horizontal(classes="field"):
                     yield Static(f"  {words}", id=f"{field}-label", classes="label")
-                    yield PathInput(value, complete, id=field)
+                    yield PathInput(value, complete, id=field, placeholder=usual)
                 yield Static(id=f"{field}-failure", classes="failure at-field", markup=False)
             yield Static(id="candidates", classes="soft", markup=False)
             yield Static(id="failure", classes="failure", markup=False)
@@ -143,7 +145,7 @@ class CopyDialog(Dialog[Copy]):
 
     async def _take(self) -> None:
         source, target = (self.query_one(f"#{field}", Input).value.strip() for field in _FIELDS)
-        source = source.rstrip("/") or source
+        source, target = source.rstrip("/") or source, target or _TARGETS[self._wanted.inwards]
         wanted = Copy(self._wanted.inwards, source, target)
         field, words = None, ""
         try:
@@ -169,9 +171,8 @@ class CopyDialog(Dialog[Copy]):
 
     async def _taken(self, wanted: Copy) -> str | None:
         """What would be overwritten, in words; None: nothing. Raises WrongFieldError."""
-        for field in _FIELDS:
-            if not getattr(wanted, field):
-                raise WrongFieldError(field, "a path is needed here")
+        if not wanted.source:
+            raise WrongFieldError("source", "a path is needed here")
         return await (self._into(wanted) if wanted.inwards else self._out(wanted))
 
     async def _into(self, wanted: Copy) -> str | None:

@@ -80,9 +80,9 @@ class ReadingScreen(Screen[None]):
         """Type what to search for."""
         self._wanted = self.reader
         bar = self.query_one(SearchBar)
-        bar.add_class("-shown")
         bar.value = ""
-        bar.focus()
+        bar.display = True
+        self.set_focus(bar)
 
     @on(Input.Submitted, "#search")
     def _search(self, event: Input.Submitted) -> None:
@@ -95,9 +95,9 @@ class ReadingScreen(Screen[None]):
             self.refresh_bindings()
 
     def action_end_search(self) -> None:
-        self.query_one(SearchBar).remove_class("-shown")
+        self.query_one(SearchBar).display = False
         if self._wanted is not None:
-            self._wanted.focus()
+            self.set_focus(self._wanted)
 
     def action_match(self, direction: int) -> None:
         if reader := self.reader:
