@@ -372,7 +372,7 @@ async def test_what_is_under_way_is_at_its_row_and_blocks_nothing() -> None:
 
 
 async def test_a_kill_does_not_wait_for_a_stop() -> None:
-    app, fleet = the_app()
+    app, _ = the_app()
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         dashboard = await at_containers(pilot)
         rows, doings = dashboard.view.containers, dashboard.doings
