@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 WIDE = 110  # cells from which the outlook stands beside the fields
 PAUSE_SECONDS = 0.4  # after the last key, before the node is looked at
+_PROGRESS_SECONDS = 0.2  # between two pictures of a start
 _TYPING_SECONDS = 0.05  # between a key and what the form says to it
 _LOOK_SECONDS = 10.0  # between looks, while nobody types: others start containers too
 _MOST_LINES = 6  # of a field
@@ -60,6 +61,7 @@ class NewContainerScreen(Screen[Started]):
 
     CSS_PATH = "new_container.tcss"
     HELP_FIRST = "In the form for a container"
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("form-start", "form-save", "form-copy", "form-cancel", "form-leave"),
         Binding("q", "leave", show=False),
@@ -419,9 +421,10 @@ class NewContainerScreen(Screen[Started]):
         self.lay_out()
 
     async def _follow(self, job: Job) -> None:
-        while job.is_running:
+        ended = asyncio.ensure_future(job.wait())
+        while not ended.done():
             self.lay_out()
-            await asyncio.wait({asyncio.ensure_future(job.wait())}, timeout=0.2)
+            await asyncio.wait({ended}, timeout=_PROGRESS_SECONDS)
         self._app.work.dismiss(job)  # the user sees its end here
         if job.state is JobState.DONE:
             self._close()
