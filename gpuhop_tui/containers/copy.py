@@ -60,9 +60,14 @@ async def copy_in(
         yield bool(client.put_archive(container.id, target, archive.chunks()))
 
     what = f"{_CALL} {source.name} to {container.name}"
-    async with contextlib.aclosing(with_ticks(engine.stream(what, begin), _TICK_SECONDS)) as each:
-        async for _ in each:
-            yield archive.progress()
+    ticking = with_ticks(engine.stream(what, begin), _TICK_SECONDS)
+    try:
+        async with contextlib.aclosing(ticking) as each:
+            async for _ in each:
+                yield archive.progress()
+    except ContainerError:
+        if archive.failure is None:  # else the engine complains of what we could not read
+            raise
     if archive.failure is not None:
         raise ContainerError(archive.failure, "Only a part was copied.")
     yield archive.progress(done=True)
@@ -182,7 +187,10 @@ class _Incoming(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._rest:
-            chunk = next(self._chunks, None)
+            try:
+                chunk = next(self._chunks, None)
+            except Exception as error:  # the SDK's is an OSError: it is no failure to write
+                raise _BrokenOffError(error) from error
             if chunk is None:
                 return 0
             self._rest = chunk
@@ -192,8 +200,25 @@ class _Incoming(io.RawIOBase):
         return len(part)
 
 
+class _BrokenOffError(Exception):
+    """The archive did not come to its end."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 def _unpacked(source: _Incoming, target: Path, total: int | None) -> Iterator[CopyProgress]:
     """Writes each entry, for the SDK's thread."""
+    try:
+        yield from _written(source, target, total)
+    except _BrokenOffError as broken:
+        raise broken.cause from None
+    except tarfile.ReadError as error:
+        raise ConnectionError(f"the archive broke off: {error}") from error
+
+
+def _written(source: _Incoming, target: Path, total: int | None) -> Iterator[CopyProgress]:
     done = files = 0
     skipped: list[str] = []
     with tarfile.open(fileobj=io.BufferedReader(source, _CHUNK), mode="r|") as tar:

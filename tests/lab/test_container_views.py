@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
+from gpuhop_tui.containers.copy import copy_out
 from gpuhop_tui.containers.following import FollowState
 from gpuhop_tui.containers.log_follow import ContainerLog, LogMark
 from gpuhop_tui.containers.log_lines import LogLine
 from gpuhop_tui.containers.paths import directory_names, path_facts
 from gpuhop_tui.containers.usage_points import ContainerUsage
+from gpuhop_tui.problem import ErrorKind, ProblemError
 from tests.lab.dashboard import dashboard
 from tests.lab.docker.dockerd import BASE
 from tests.lab.docker.driving import container, engine_of
@@ -157,6 +161,32 @@ async def test_figures_and_paths(docker_world: DockerWorld) -> None:
         linked = await path_facts(engine, it, "/link")
         assert linked is not None
         assert linked.is_directory
+
+
+async def test_a_copy_over_a_line_that_is_cut_leaves_no_half_file(
+    docker_world: DockerWorld, tmp_path: Path
+) -> None:
+    laptop, docker = docker_world.world.laptop, docker_world.dockerd.docker
+    talks(docker_world)
+    docker("exec", "talks", "dd", "if=/dev/zero", "of=/big", "bs=1000000", "count=400")
+    (tmp_path / "big").write_text("what was there before")
+    async with engine_of(docker_world.world) as engine:
+        it = await container(engine, "talks")
+
+        async def copy() -> None:
+            async with contextlib.aclosing(copy_out(engine, it, "/big", tmp_path)) as steps:
+                async for step in steps:
+                    if step.done_bytes:
+                        laptop.cut()
+
+        try:
+            with pytest.raises(ProblemError) as raised:
+                await copy()
+        finally:
+            laptop.heal()
+    assert raised.value.problem.kind in (ErrorKind.LOST, ErrorKind.TIMEOUT)
+    assert (tmp_path / "big").read_text() == "what was there before"
+    wait_until(lambda: [each.name for each in tmp_path.iterdir()] == ["big"], "the part to go")
 
 
 def test_all_of_it_from_the_dashboard(docker_world: DockerWorld) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuhop_tui.containers.following import FollowState
+from gpuhop_tui.containers.listing import read_container
+from gpuhop_tui.containers.log_follow import ContainerLog, LogMark
 from gpuhop_tui.containers.log_lines import Edge, FrameSplitter, LogLine, read_line
 
 STAMP = "2026-01-02T03:04:05.%09dZ "
@@ -98,3 +106,96 @@ def test_the_first_reading_is_taken_as_it_is() -> None:
     lines = [LogLine(None, "no time"), LogLine(AT, "x"), LogLine(AT, "x")]
     assert edge.new(lines) == lines
     assert edge.overlapped
+
+
+# Following
+
+
+class Script:
+    """Readings of a log that are played one after the other, in place of an engine's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *readings: list[list[LogLine]]) -> None:
+        self.readings = list(readings)
+        self.asked: list[dict[str, Any]] = []
+        self.link = SimpleNamespace(connection=self._now, is_up=True)
+        self.node = "gpu-01"
+        monkeypatch.setattr("gpuhop_tui.containers.log_follow.log_batches", self._batches)
+        monkeypatch.setattr("gpuhop_tui.containers.following.look", self._look)
+
+    async def _now(self) -> None:
+        pass
+
+    async def _look(self, _engine: Any, container: Any) -> Any:
+        return container
+
+    async def _batches(
+        self, _engine: Any, _container: Any, **how: Any
+    ) -> AsyncGenerator[list[LogLine], None]:
+        self.asked.append(how)
+        yield []
+        for batch in self.readings.pop(0) if self.readings else []:
+            yield batch
+            await asyncio.sleep(0)
+        if how["follow"]:
+            await asyncio.Event().wait()  # it goes on
+
+
+@asynccontextmanager
+async def following(
+    script: Script, clock: Callable[[], float]
+) -> AsyncIterator[tuple[ContainerLog, Callable[[Callable[[], object]], Awaitable[None]]]]:
+    facts = {"State": {"Status": "running"}, "Id": "1", "Name": "/it"}
+    log = ContainerLog(script, read_container("gpu-01", facts), clock)  # type: ignore[arg-type]
+
+    async def until(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            async for _ in log.changes():
+                if condition():
+                    return
+
+    log.start()
+    try:
+        yield log, until
+    finally:
+        await log.close()
+
+
+def many(first: int, count: int, seconds: float) -> list[LogLine]:
+    """Lines of that time, `first` the number of the first."""
+    at = int(seconds * 1e9)
+    return [LogLine(at + number, f"line {first + number}") for number in range(count)]
+
+
+async def test_what_is_far_behind_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script(
+        monkeypatch,
+        [many(0, 256, 1000.0), many(256, 256, 960.0)],  # the second came 40 s late
+        [many(9000, 100, 999.0), many(9100, 1, 1000.0)],
+    )
+    async with following(script, lambda: 1000.0) as (log, until):
+        await until(lambda: any(each.text == "line 9100" for each in log.entries))
+        marks = [each.text for each in log.entries if isinstance(each, LogMark)]
+        assert len(marks) == 1
+        assert "39.0 s of lines left out" in marks[0]
+        assert script.asked[1]["since_ns"] is None  # from the end, not from where it was
+        await until(lambda: log.view.state is FollowState.LIVE)
+
+
+async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpuhop_tui.containers.log_follow.LINES", 300)
+    script = Script(monkeypatch, [many(200 * n, 200, 1000.0 + n) for n in range(5)])
+    async with following(script, lambda: 1005.0) as (log, until):
+        await until(lambda: log.entries and log.entries[-1].text == "line 999")
+        assert len(log.entries) == 300
+        assert log.view.dropped == 700
+        assert log.entries[0].text == "line 700"
+
+
+async def test_very_long_lines_are_bounded_by_their_characters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gpuhop_tui.containers.log_follow.CHARACTERS", 5000)
+    lines = [LogLine(AT + number, "x" * 1000) for number in range(50)]
+    async with following(Script(monkeypatch, [lines]), lambda: AT / 1e9) as (log, until):
+        await until(lambda: log.view.dropped == 40)
+        assert len(log.entries) == 10
