@@ -7,12 +7,14 @@ processes (proc(5)): a container without one costs nothing. Only the others are 
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from gpuhop_tui.problem import ProblemError
 from gpuhop_tui.sessions.container_shell import ContainerShell, Shell
 from gpuhop_tui.sessions.in_container import DEFAULT_SOCKET, FIND_ENGINE, InContainer
 from gpuhop_tui.sessions.model import TmuxSession
@@ -33,6 +35,8 @@ MOST = 16  # containers asked at once
 _CONTAINER_SECONDS = 4  # a container that takes longer is left out
 _TIMEOUT = 30.0
 
+_log = logging.getLogger(__name__)
+
 
 class ContainerSessions:
     """Those of one node; `look` reads them where the last look is old enough."""
@@ -48,7 +52,16 @@ class ContainerSessions:
         self._looked_at = -INTERVAL_SECONDS
 
     async def look(self) -> tuple[TmuxSession, ...]:
-        """All of them, the oldest first. Raises ProblemError where the link is not up."""
+        """All of them, the oldest first; those of the last look where this one fails, so that an
+        engine that hangs hides no session of the node."""
+        try:
+            await self._look()
+        except ProblemError as error:
+            _log.info("sessions in containers of %s: %s", self._shell.node, error)
+            self._looked_at = time.monotonic()
+        return self._sessions
+
+    async def _look(self) -> None:
         if time.monotonic() - self._looked_at >= INTERVAL_SECONDS:
             word = "gh" + secrets.token_hex(8)
             script = containers_script(self._docker_socket, word)
@@ -61,7 +74,6 @@ class ContainerSessions:
             self._sessions = tuple(
                 sorted(sessions, key=lambda s: (s.created_at, s.container or "", s.id))
             )
-        return self._sessions
 
     async def _have_ends_told(self, place: InContainer, listing: Listing) -> None:
         servers = {

@@ -141,7 +141,7 @@ def test_new_sessions_are_made_and_killed(fresh_world: World) -> None:
         terminal.shows("there is no directory /nowhere")
         terminal.shows("› directory")
         terminal.press(*["BSpace"] * 8, "/tmp", "C-s")
-        terminal.shows(r"tune +\w+", "got blue", "x kill")
+        terminal.shows(r"tune +\w+", "got blue", "x end")
         terminal.press("x")
         terminal.shows(r"Kill session tune on gpu-01\?")
         terminal.press("Enter")  # no

@@ -56,6 +56,7 @@ def test_what_is_left_of_a_session() -> None:
 
 PLACE = InContainer("3f9a1c2b" * 8, "train.x", "/run/docker.sock", "mira", "/mnt/a b")
 IN_CONTAINER = HopTarget.in_container(PLACE)
+INSIDE = HopTarget.attached("train", "/tmp/tmux-0/default", PLACE)
 RUN_IN_CONTAINER = HopTarget.in_container(PLACE, command="echo 'a b' \"$HOME\"")
 RUNNING = HopTarget.running("echo 'a b' \"$HOME\"")
 COMMANDS = [
@@ -70,6 +71,8 @@ COMMANDS = [
     pytest.param(finish_command(IN_CONTAINER, Header()), id="finish in container"),
     pytest.param(enter_line(PLACE), id="enter"),
     pytest.param(piped_line(PLACE, "cat"), id="piped"),
+    pytest.param(attach_command(INSIDE, (80, 24), create=False, lend=True), id="attach inside"),
+    pytest.param(finish_command(INSIDE, Header()), id="finish inside"),
 ]
 
 
@@ -103,6 +106,7 @@ def test_it_is_sound_posix_shell(shell: str, command: str) -> None:
 def test_a_container_s_session_is_named_for_it_and_its_id() -> None:
     assert IN_CONTAINER.session == "train_x-3f9a1c2b-mira-mnt_a_b"
     assert IN_CONTAINER.title == "container train.x"
+    assert INSIDE.title == "train in train.x"
     assert (
         HopTarget.in_container(replace(PLACE, user="", directory="")).session == "train_x-3f9a1c2b"
     )
