@@ -105,7 +105,8 @@ async def _hop(options: argparse.Namespace, wanted: Wanted) -> int:
             target = await wanted.target(way, way.network.link(way.route))
             result = await _run(way, target, prompter)
             return _told(result, wanted.node, target, in_demo=options.demo)
-        async with way.link() as link:  # also the hop's, which needs no login of its own then
+        # Also the hop's, which needs no login of its own then; by SSH the node is lent no agent.
+        async with way.link(lend=not wanted.by_ssh) as link:
             target = await wanted.target(way, link)
             result = await _run(way, target, prompter)
             return _told(result, wanted.node, target, in_demo=options.demo)
@@ -180,7 +181,7 @@ async def _piped(options: argparse.Namespace, wanted: Wanted) -> int:
 
     assert wanted.command is not None
     prompter = HopPrompter()
-    async with _way(options, wanted.node, prompter) as way, _ready(way) as link:
+    async with _way(options, wanted.node, prompter) as way, _ready(way, not wanted.by_ssh) as link:
         command = wanted.command
         if wanted.container:
             target = await wanted.target(way, link)
@@ -205,9 +206,9 @@ async def _piped(options: argparse.Namespace, wanted: Wanted) -> int:
 
 
 @asynccontextmanager
-async def _ready(way: Way) -> AsyncIterator[Link]:
+async def _ready(way: Way, lend: bool = True) -> AsyncIterator[Link]:
     """The link of a way, once it is up or it is known why not."""
-    async with way.link() as link:
+    async with way.link(lend=lend) as link:
         await link.wait_until(lambda link: link.is_up or link.status.problem is not None)
         yield link
 
@@ -257,9 +258,9 @@ class Way:
     is_remembered: bool = True  # whether hops by it are offered again after a crash
 
     @asynccontextmanager
-    async def link(self) -> AsyncIterator[Link]:
-        """The link that shells there go over."""
-        if self.route.target.forward_agent:
+    async def link(self, *, lend: bool = True) -> AsyncIterator[Link]:
+        """The link that shells there go over; without `lend` one that never lends the agent."""
+        if lend and self.route.target.forward_agent:
             async with self.network.lending(self.route) as link:
                 yield link
         else:
