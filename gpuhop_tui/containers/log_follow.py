@@ -96,7 +96,12 @@ class ContainerLog(Following):
             self._engine, self.container, follow=False, tail=tail, until_ns=first.at_ns
         )
         async with contextlib.aclosing(reading) as batches:
-            found = [line async for lines in batches for line in lines]
+            found = [
+                line
+                async for lines in batches
+                for line in lines
+                if line.at_ns is not None and line.at_ns <= first.at_ns
+            ]
         known = sum(1 for each in self._entries if _time(each) == first.at_ns)
         while known and found and found[-1].at_ns == first.at_ns:
             found.pop()

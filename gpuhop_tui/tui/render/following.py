@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from gpuhop_tui.containers.following import FollowState, FollowView
-from gpuhop_tui.tui.render.line import Span, Tone, clean
+from gpuhop_tui.containers.model import Container
+from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit_line, spread, width_of
 from gpuhop_tui.tui.render.units import duration
+
+
+def follow_head(word: str, container: Container, view: FollowView, now: float, width: int) -> Line:
+    """`log of train-llm on gpu-01  pytorch-ssh:2.8                ● live`, as far as there is room;
+    how it goes is cut last."""
+    what, image = Span(f"{word} of ", Tone.DIM), Span(f"  {clean(container.image)}", Tone.DIM)
+    who = [Span(clean(container.name), Tone.STRONG), Span(f" on {clean(container.node)}")]
+    state = state_span(view, now)
+    fitting = (
+        left
+        for left in ([what, *who, image], [what, *who], who)
+        if width_of(left) + 2 + cell_len(state.text) <= width
+    )
+    left = next(fitting, who)
+    room = width - width_of(left) - 2
+    if room < 10:
+        return fit_line(left, width)
+    return spread(left, [Span(cut(state.text, room), state.tone)], width)
 
 
 def state_span(view: FollowView, now: float) -> Span:

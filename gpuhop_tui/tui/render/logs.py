@@ -16,8 +16,8 @@ from gpuhop_tui.containers.model import Container
 from gpuhop_tui.containers.text import plain as without_escapes
 from gpuhop_tui.sessions.tail_screen import PLAIN_STYLE, Line, PaneScreen, Run, Style
 from gpuhop_tui.tui.render import line as lines
-from gpuhop_tui.tui.render.following import state_span
-from gpuhop_tui.tui.render.line import Span, Tone, clean, cut, fit_line, spread, width_of
+from gpuhop_tui.tui.render.following import follow_head
+from gpuhop_tui.tui.render.line import Span, Tone, clean, spread
 from gpuhop_tui.tui.render.pager import LinePager
 from gpuhop_tui.tui.render.tail import plain, safe
 from gpuhop_tui.tui.render.units import plural
@@ -115,21 +115,8 @@ def written(text: str) -> Line:
 
 
 def log_head(log: LogFeed, now: float, width: int) -> lines.Line:
-    """`train-llm on gpu-01  pytorch-ssh:2.8                ● live`"""
-    container = log.container
-    state = state_span(log.view, now)
-    left = [
-        Span("log of ", Tone.DIM),
-        Span(clean(container.name), Tone.STRONG),
-        Span(f" on {clean(container.node)}"),
-        Span(f"  {clean(container.image)}", Tone.DIM),
-    ]
-    if width_of(left) + 2 + len(state.text) > width:
-        left = left[1:3]
-    room = width - width_of(left) - 2
-    if room < 10:
-        return fit_line(left, width)
-    return spread(left, [Span(cut(state.text, room), state.tone)], width)
+    """`log of train-llm on gpu-01  pytorch-ssh:2.8                ● live`"""
+    return follow_head("log", log.container, log.view, now, width)
 
 
 def log_foot(pager: LinePager[Entry], log: LogFeed, loading: bool, width: int) -> lines.Line:

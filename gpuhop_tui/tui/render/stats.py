@@ -11,13 +11,11 @@ from gpuhop_tui.containers.model import Container
 from gpuhop_tui.containers.usage_points import UsagePoint
 from gpuhop_tui.fleet.container_gpus import GpuUse
 from gpuhop_tui.tui.render.bars import area, resample, tone_of
-from gpuhop_tui.tui.render.following import state_span
+from gpuhop_tui.tui.render.following import follow_head
 from gpuhop_tui.tui.render.line import (
     Line,
     Span,
     Tone,
-    clean,
-    cut,
     fit,
     fit_line,
     spread,
@@ -209,19 +207,7 @@ def _newest(curve: Curve, words: Callable[[float], str]) -> Span:
 
 def stats_head(container: Container, view: FollowView, now: float, width: int) -> Line:
     """`stats of train-llm on gpu-01  pytorch-ssh:2.8                ● live`"""
-    state = state_span(view, now)
-    left = [
-        Span("stats of ", Tone.DIM),
-        Span(clean(container.name), Tone.STRONG),
-        Span(f" on {clean(container.node)}"),
-        Span(f"  {clean(container.image)}", Tone.DIM),
-    ]
-    if width_of(left) + 2 + len(state.text) > width:
-        left = left[1:3]
-    room = width - width_of(left) - 2
-    if room < 10:
-        return fit_line(left, width)
-    return spread(left, [Span(cut(state.text, room), state.tone)], width)
+    return follow_head("stats", container, view, now, width)
 
 
 def stats_foot(usage: UsagePoints, gpus: GpuPoints, width: int) -> Line:
