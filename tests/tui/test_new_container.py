@@ -60,7 +60,7 @@ async def in_form(pilot: Pilot[int], *templates: TemplateConfig) -> NewContainer
     await until(pilot, lambda: isinstance(app.screen, NewContainerScreen), "the form")
     form = app.screen
     assert isinstance(form, NewContainerScreen)
-    await until(pilot, lambda: form._around is not None, "a look at the node")
+    await until(pilot, lambda: form._around() is not None, "a look at the node")
     return form
 
 
@@ -331,7 +331,7 @@ async def test_the_second_of_two_is_told_and_may_share() -> None:
         assert engine.since[0].containers == ()
         await until(pilot, lambda: "GPU 6 was given to other" in outlook(form))
         engine.start_refusal = None
-        await until(pilot, lambda: form._since is not None)
+        await until(pilot, lambda: form._seen.since is not None)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: engine.started)
         assert engine.since[1] is not None

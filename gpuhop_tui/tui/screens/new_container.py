@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal, VerticalScroll
+from textual.containers import Container
 from textual.screen import Screen
-from textual.suggester import SuggestFromList
-from textual.widget import Widget
-from textual.widgets import Input, Static, TextArea
 
-from gpuhop_tui.containers import gpus as node_gpus
-from gpuhop_tui.containers.checks import Finding, check, settled
 from gpuhop_tui.containers.gpus import NodeGpu
-from gpuhop_tui.containers.spec import ContainerSpec, Gpus, docker_run_line
 from gpuhop_tui.containers.start import DiedAtOnceError, Started
-from gpuhop_tui.containers.surroundings import Surroundings, sources
+from gpuhop_tui.containers.surroundings import Surroundings
 from gpuhop_tui.fleet import containers as fleet_containers
 from gpuhop_tui.fleet.state import NodeState
 from gpuhop_tui.problem import Problem
@@ -34,12 +27,14 @@ from gpuhop_tui.tui.render.states import link_words
 from gpuhop_tui.tui.render.units import plural
 from gpuhop_tui.tui.screens.new_container_save import TemplateSaver
 from gpuhop_tui.tui.starting import pick
-from gpuhop_tui.tui.starting.draft import FIELDS, Field, Origin, Values, gpus_text, read
+from gpuhop_tui.tui.starting.draft import FIELDS, Origin, Values, gpus_text, read
+from gpuhop_tui.tui.starting.look import NodeLook, findings, plan, run_line
 from gpuhop_tui.tui.starting.run import start, success
 from gpuhop_tui.tui.widgets.gpu_picker import GpuPicker
 from gpuhop_tui.tui.widgets.key_bar import KeyBar
 from gpuhop_tui.tui.widgets.lines import Lines
-from gpuhop_tui.tui.work import Job, JobState, Kind, told
+from gpuhop_tui.tui.widgets.spec_fields import SpecFields
+from gpuhop_tui.tui.work import Job, JobState, Kind
 
 if TYPE_CHECKING:
     from gpuhop_tui.fleet.containers import NodeContainers
@@ -50,9 +45,7 @@ if TYPE_CHECKING:
 WIDE = 110  # cells from which the outlook stands beside the fields
 PAUSE_SECONDS = 0.4  # after the last key, before the node is looked at
 _PROGRESS_SECONDS = 0.2  # between two pictures of a start
-_TYPING_SECONDS = 0.05  # between a key and what the form says to it
 _LOOK_SECONDS = 10.0  # between looks, while nobody types: others start containers too
-_MOST_LINES = 6  # of a field
 
 
 class NewContainerScreen(Screen[Started]):
@@ -86,13 +79,7 @@ class NewContainerScreen(Screen[Started]):
         self._is_reopened = bool(failure[0])
         self._read = read(values, origin.template)
         self._touched: set[str] = set()
-        self._said: dict[str, tuple[str, str]] = {}  # below each field
-        self._marked = ""  # the field that is typed into
-        self._is_behind = False  # something was typed that was not taken yet
-        self._around: Surroundings | None = None
-        self._looked_for: tuple[str, list[str]] | None = None  # image and paths of that look
-        self._since: Surroundings | None = None  # what was there when the GPUs were chosen
-        self._problem = ("", "")
+        self._seen = NodeLook(containers)
         self._job: Job | None = None
         self._started: Started | None = None
 
@@ -101,37 +88,13 @@ class NewContainerScreen(Screen[Started]):
     def compose(self) -> ComposeResult:
         yield Lines(id="title")
         with Container(id="form"):
-            with VerticalScroll(id="fields", can_focus=False):
-                for field in FIELDS:
-                    yield from self._field(field)
-                    if field.id == "gpus":
-                        yield GpuPicker(id="picker")
+            yield SpecFields(self._values, self._images())
             yield _Page(id="outlook")
         yield _Keys()
 
-    def _field(self, field: Field) -> ComposeResult:
-        text = self._values[field.id]
-        with Horizontal(classes="field"):
-            yield Static(f"  {field.label}", id=f"{field.id}-label", classes="label", markup=False)
-            if field.lines:
-                area = TextArea(
-                    text, id=field.id, compact=True, tab_behavior="focus", soft_wrap=False
-                )
-                area.placeholder = field.hint
-                area.styles.height = _height(text)
-                area.move_cursor(area.document.end)  # enter, and the next one is typed
-                yield area
-            else:
-                choices = self._images() if field.id == "image" else field.choices
-                yield Input(
-                    text,
-                    placeholder=field.hint,
-                    id=field.id,
-                    compact=True,
-                    select_on_focus=False,
-                    suggester=SuggestFromList(choices) if choices else None,
-                )
-        yield Static(id=f"{field.id}-note", classes="note", markup=False)
+    @property
+    def _fields(self) -> SpecFields:
+        return self.query_one(SpecFields)
 
     def _images(self) -> tuple[str, ...]:
         node = self._state
@@ -143,9 +106,9 @@ class NewContainerScreen(Screen[Started]):
         self._fit()
         if self._read.spec.gpus.pick or "gpus" in self._read.wrong:
             self._touched.add("gpus")
-            self.query_one(GpuPicker).focus()
+            self._fields.picker.focus()
         else:
-            self.query_one("#image").focus()
+            self._fields.go_to("image")
         self.lay_out()
         self.set_interval(1.0, self.lay_out)
         self.set_interval(_LOOK_SECONDS, self._look_again)
@@ -183,20 +146,10 @@ class NewContainerScreen(Screen[Started]):
 
     # Typing
 
-    @on(Input.Changed)
-    @on(TextArea.Changed)
-    def _edited(self, event: Input.Changed | TextArea.Changed) -> None:
-        if isinstance(event, TextArea.Changed):
-            event.text_area.styles.height = _height(event.text_area.text)
-        if not self._is_behind:  # keys go first, however fast they come
-            self._is_behind = True
-            self.set_timer(_TYPING_SECONDS, self._collect)
-
+    @on(SpecFields.Edited)
     def _collect(self) -> None:
         """Take what the fields hold now."""
-        self._is_behind = False
-        fields = {field.id: self.query_one(f"#{field.id}") for field in FIELDS}
-        values = {id: _text_of(field) for id, field in fields.items()}
+        values = self._fields.values
         changed = {id for id, text in values.items() if text != self._values[id]}
         if changed:
             self._values = values
@@ -207,39 +160,21 @@ class NewContainerScreen(Screen[Started]):
     def _take(self) -> None:
         before, self._read = self._read, read(self._values, self._origin.template)
         if self._read.spec.gpus != before.spec.gpus:
-            self._since = self._around
+            self._seen.choose_again()
         self.lay_out()
-        if self._wants_look():
+        if self._seen.is_due(self._read.spec):
             self._look()
 
     @on(GpuPicker.Toggled)
     def _toggled(self, message: GpuPicker.Toggled) -> None:
         self._collect()
-        wanted = self._wanted_gpus()
-        changed = pick.toggled(wanted, message.identity, self._gpus() or (), self._given())
-        self.query_one("#gpus", Input).value = gpus_text(changed)
+        gpus = self._gpus()
+        wanted, given = self._read.spec.gpus, self._seen.given(gpus)
+        changed = pick.toggled(wanted, message.identity, gpus or (), given)
+        self._fields.set_gpus(gpus_text(changed))
         self._collect()
 
-    @on(Input.Submitted)
-    def _next(self) -> None:
-        self.focus_next()
-
-    @on(events.DescendantFocus)
-    @on(events.DescendantBlur)
-    def _mark(self) -> None:
-        """Mark the field that is typed into, not by a colour alone."""
-        focused = self.focused.id if self.focused is not None else None
-        before, self._marked = self._marked, focused or ""
-        for field in FIELDS:
-            if field.id in (before, self._marked) and before != self._marked:
-                glyph = "›" if field.id == self._marked else " "
-                self.query_one(f"#{field.id}-label", Static).update(f"{glyph} {field.label}")
-
     # Looking at the node
-
-    def _wants_look(self) -> bool:
-        spec = self._read.spec
-        return self._around is None or self._looked_for != (spec.image, sources(spec))
 
     def _look_again(self) -> None:
         if self.is_active and self._job is None and not self._app.hopper.is_away:
@@ -249,41 +184,14 @@ class NewContainerScreen(Screen[Started]):
     async def _look(self) -> None:
         """Look at the node, in a moment: a newer look takes the place of one that waits."""
         await asyncio.sleep(PAUSE_SECONDS)
-        spec = self._read.spec
-        asked = replace(spec, image=spec.image or "scratch")  # which no engine has
-        try:
-            around = await self._containers.look_around(asked, self._live())
-        except Exception as error:
-            self._problem = told(error)
-        else:
-            self._problem = ("", "")
-            self._around, self._looked_for = around, (spec.image, sources(spec))
-            self._since = self._since or around
+        await self._seen.look(self._read.spec, self._live())
         self.lay_out()
 
     def _gpus(self) -> tuple[NodeGpu, ...] | None:
         return fleet_containers.node_gpus(self._live())
 
-    def _given(self) -> list[NodeGpu]:
-        """GPUs that running containers were given."""
-        around, gpus = self._around, self._gpus()
-        return list(node_gpus.holders(around.containers, gpus)) if around and gpus else []
-
-    def _wanted_gpus(self) -> Gpus:
-        return self._read.spec.gpus
-
-    def _surroundings(self) -> Surroundings | None:
-        """The last look, with the figures of now and without answers to what was not asked."""
-        around, spec = self._around, self._read.spec
-        if around is None or self._looked_for is None:
-            return None
-        image, paths = self._looked_for
-        return replace(
-            around,
-            gpus=self._gpus(),
-            has_image=around.has_image if image == spec.image else True,
-            missing_paths=around.missing_paths if paths == sources(spec) else (),
-        )
+    def _around(self) -> Surroundings | None:
+        return self._seen.around(self._read.spec, self._gpus())
 
     # What is shown
 
@@ -303,70 +211,43 @@ class NewContainerScreen(Screen[Started]):
         page.set_lines(outlook_lines(self._outlook(), page.room))
 
     def _lay_out_notes(self) -> None:
+        gpus = self._gpus()
         for field in FIELDS:
             wrong = self._read.wrong.get(field.id, "") if field.id in self._touched else ""
             words = wrong
             if field.id == "gpus" and not wrong:
-                words = pick.words(self._wanted_gpus(), self._gpus(), self._given())
+                words = pick.words(self._read.spec.gpus, gpus, self._seen.given(gpus))
                 words = words or "space in the list picks a GPU, or no longer"
-            if self._said.get(field.id) != (words, wrong):
-                self._said[field.id] = (words, wrong)
-                note = self.query_one(f"#{field.id}-note", Static)
-                note.update(clean(words))
-                note.set_class(bool(words), "-said")
-                note.set_class(bool(wrong), "-wrong")
+            self._fields.say(field.id, words, is_wrong=bool(wrong))
 
     def _lay_out_gpus(self) -> None:
-        picker, node = self.query_one(GpuPicker), self._state
-        marks = pick.marks(self._wanted_gpus(), self._gpus() or (), self._given())
+        picker, node, gpus = self._fields.picker, self._state, self._gpus()
+        marks = pick.marks(self._read.spec.gpus, gpus or (), self._seen.given(gpus))
         problem = ""
         if node is not None and (node.live_sample is None or node.live_sample.problem):
             problem = _why(node, self._dashboard.clock())
         picker.show_rows(gpu_rows(self._live(), problem, marks, picker.room))
 
     def _outlook(self) -> Outlook:
-        around = self._surroundings()
-        node, spec = self._state, self._read.spec
-        problem = self._problem
+        around, node, spec = self._around(), self._state, self._read.spec
+        problem = self._seen.problem
         if node is not None and node.link.state is not LinkState.UP:
             problem = (_why(node, self._dashboard.clock()), "The form stays: start it later.")
         leave, cancel = (shown_key(self.app, id) for id in ("form-leave", "form-cancel"))
+        labels = {field.id: field.label for field in FIELDS}
         return Outlook(
             node=self._node,
-            run_line=docker_run_line(
-                _for_a_shell(replace(spec, image=spec.image or "IMAGE"), around)
-            ),
+            run_line=run_line(spec, around),
             copy_key=shown_key(self.app, "form-copy"),
-            plan=self._plan(around),
+            plan=plan(self._node, spec.image, self._origin, around),
             job=self._job,
             job_keys=f"{leave} leaves it to the background, {cancel} cancels it",
             failure=self._failure,
-            mistakes=tuple(
-                f"{field.label}: {self._read.wrong[field.id]}"
-                for field in FIELDS
-                if field.id in self._read.wrong
-            ),
-            findings=tuple(self._findings(around)),
-            is_checked=around is not None and not self._wants_look(),
+            mistakes=tuple(f"{labels[id]}: {wrong}" for id, wrong in self._read.wrong.items()),
+            findings=findings(spec, around),
+            is_checked=around is not None and not self._seen.is_due(spec),
             problem=problem,
         )
-
-    def _findings(self, around: Surroundings | None) -> list[Finding]:
-        """Mistakes are said at their fields, a missing image by the plan."""
-        if around is None:
-            return []
-        found = check(self._read.spec, around)
-        return [each for each in found if each.name not in ("mistake", "image-missing")]
-
-    def _plan(self, around: Surroundings | None) -> str:
-        image = self._read.spec.image
-        if around is None or around.has_image or not image:
-            return ""
-        build = self._origin.build_of(image)
-        if build is None:
-            return f"{self._node} has no image {image}: it is pulled first, then started"
-        source = f"the preset {build.preset}" if build.preset else str(build.dockerfile)
-        return f"{self._node} has no image {image}: it is built first, from {source}"
 
     # Starting
 
@@ -383,7 +264,7 @@ class NewContainerScreen(Screen[Started]):
         if not self._is_right():
             return
         spec, build = self._read.spec, self._origin.build_of(self._read.spec.image)
-        since, born = self._since, self._dashboard.await_container
+        since, born = self._seen.since, self._dashboard.await_container
 
         async def run(job: Job) -> str:
             started = await start(job, self._containers, spec, build, self._live, since)
@@ -409,12 +290,12 @@ class NewContainerScreen(Screen[Started]):
         self.lay_out()
         first = next(iter(self._read.wrong), None)
         if first is not None:
-            self.query_one(f"#{first}").focus()
+            self._fields.go_to(first)
         return first is None
 
     def _lock(self, job: Job | None) -> None:
         self._job = job
-        self.query_one("#fields").disabled = job is not None
+        self._fields.disabled = job is not None
         if job is not None:
             self.query_one("#outlook").focus()
         self.refresh_bindings()
@@ -429,10 +310,11 @@ class NewContainerScreen(Screen[Started]):
         if job.state is JobState.DONE:
             self._close()
             return
-        self._failure, self._since = (job.words, job.advice), None
+        self._failure = (job.words, job.advice)
+        self._seen.start_again()
         self._is_reopened = True
         self._lock(None)
-        self.query_one("#image").focus()
+        self._fields.go_to("image")
         self._look()
         if isinstance(job.error, DiedAtOnceError):
             from gpuhop_tui.tui.screens.new_container_died import DiedDialog
@@ -483,7 +365,7 @@ class NewContainerScreen(Screen[Started]):
     async def action_copy_line(self) -> None:
         """Copy the `docker run` line: by the terminal (OSC 52) and by the system."""
         self._collect()
-        line = docker_run_line(_for_a_shell(self._read.spec, self._surroundings()))
+        line = run_line(self._read.spec, self._around())
         self.app.copy_to_clipboard(line)
         self.run_worker(self._copy(line), exit_on_error=False)
 
@@ -520,33 +402,9 @@ class _Keys(KeyBar):
         return [each for each in super()._fitting() if len(each[1]) > 1 or each[2] == "cancel"]
 
 
-def _text_of(field: Widget) -> str:
-    if isinstance(field, TextArea):
-        return field.text
-    assert isinstance(field, Input)
-    return field.value
-
-
-def _height(text: str) -> int:
-    return min(_MOST_LINES, max(1, text.count("\n") + 1))
-
-
 def _why(node: NodeState, now: float) -> str:
     """Why there is nothing live of a node."""
     if node.link.state is not LinkState.UP:
         return f"no link to {node.name}: {link_words(node.link, now).text}"
     problem: Problem | None = node.problem
     return problem.message if problem else f"no figures of {node.name} yet"
-
-
-def _for_a_shell(spec: ContainerSpec, around: Surroundings | None) -> ContainerSpec:
-    """With the node's home for "~", which quotes would hide from a shell, and with the GPUs that a
-    count comes to, which docker would take from the first one on."""
-    if around is None:
-        return spec
-    shown = replace(settled(spec, around), gpus=spec.gpus)
-    if not spec.gpus.count or not around.gpus:
-        return shown
-    given = node_gpus.holders(around.containers, around.gpus)
-    numbers = sorted(gpu.index for gpu in node_gpus.chosen(spec.gpus, around.gpus, given))
-    return replace(shown, gpus=Gpus(ids=tuple(map(str, numbers))))
