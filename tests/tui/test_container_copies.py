@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -18,9 +19,9 @@ from gpuhop_tui.containers.errors import ContainerError
 from gpuhop_tui.containers.paths import PathFacts
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.tui.completion import beginning, common, local_candidates, local_path
-from gpuhop_tui.tui.screens.copy_form import CopyDialog
+from gpuhop_tui.tui.screens.copy_form import Copy, CopyDialog
 from gpuhop_tui.tui.work import JobState
-from tests.tui.fake_containers import with_containers
+from tests.tui.fake_containers import container, with_containers
 from tests.tui.fake_views import FakeLog, FakeUsage, training
 from tests.tui.fakes import NOW, app_on, fleet_state
 from tests.tui.waiting import opened, screen_text, until
@@ -313,22 +314,22 @@ def test_candidates_go_on_where_typing_stopped(typed: str, found: list[str]) -> 
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
-@pytest.mark.parametrize("key", ["greater_than_sign", "less_than_sign"])
+@pytest.mark.parametrize("inwards", [True, False], ids=["in", "out"])
 def test_pictures_of_the_form(
-    snap_compare: Compare, inside: Inside, key: str, size: tuple[int, int]
+    snap_compare: Compare, inside: Inside, inwards: bool, size: tuple[int, int]
 ) -> None:
-    app, _ = app_with_containers()
+    app: App[None] = App()  # what lies below is not of this picture
 
     async def ready(pilot: Pilot[Any]) -> None:
-        await at_containers(pilot)
-        await pilot.press(key)
-        await filled(pilot, "/tmp/o", "/nowhere")
-        if key == "less_than_sign":
-            await pilot.press("end", "tab")
-            await until(pilot, lambda: "old  out/" in screen_text(pilot))
-        else:
+        engine: Any = None
+        wanted = Copy(inwards, "/tmp/o", "/nowhere")
+        await app.push_screen(CopyDialog(engine, container("train-llm", NOW), wanted))
+        if inwards:
             await pilot.press("ctrl+s")
             await until(pilot, lambda: "There is no /tmp/o" in screen_text(pilot))
+        else:
+            await pilot.press("end", "tab")
+            await until(pilot, lambda: "old  out/" in screen_text(pilot))
         for field in app.screen.query(Input):
             field.cursor_blink = False
         await pilot.pause()

@@ -33,9 +33,7 @@ class PathInput(Input):
             return self.field
 
     def __init__(self, value: str, complete: Complete, *, id: str, placeholder: str = "") -> None:
-        super().__init__(
-            value, id=id, placeholder=placeholder, compact=True, select_on_focus=False
-        )
+        super().__init__(value, id=id, placeholder=placeholder, compact=True, select_on_focus=False)
         self._complete = complete
 
     def action_complete(self) -> None:
