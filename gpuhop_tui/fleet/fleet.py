@@ -14,6 +14,8 @@ from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
 from gpuhop_tui.fleet.containers import NodeContainers, with_container_names, with_gpu_memory
 from gpuhop_tui.fleet.history import History
+from gpuhop_tui.fleet.jobs.book import JobBook
+from gpuhop_tui.fleet.jobs.places import with_session_names
 from gpuhop_tui.fleet.monitor import NodeMonitor
 from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
@@ -75,6 +77,7 @@ class Fleet:
         self._sessions_watched = False
         self._containers: dict[str, NodeContainers] = {}
         self._containers_watched = False
+        self._jobs: dict[str, JobBook] = {}
         self._bastion_links: dict[str, Link] = {}
         self._bastions: dict[str, BastionState] = {
             bastion.name: _first_bastion_state(bastion) for bastion in plan.bastions
@@ -181,6 +184,14 @@ class Fleet:
             remember=self._remember_hops,
         )
 
+    def dismiss_job(self, node: str, pid: int, started_at: float | None) -> None:
+        """Forgets a job that is over, or off the GPUs."""
+        book = self._jobs.get(node)
+        if book is not None:
+            book.dismiss(pid, started_at)
+            self._nodes[node] = replace(self._nodes[node], jobs=book.jobs)
+            self._tell()
+
     def lock_agent(self, locked: bool) -> None:
         """Refuses everything to everybody whom the agent is lent to, until it is unlocked; what
         was allowed for a while is over."""
@@ -246,17 +257,23 @@ class Fleet:
         def changed() -> None:
             state = monitor.state
             refused = probe_only if self._probe_only and link.is_up else None
+            listing, found = containers.listing, sessions.sessions
+            jobs.update(state.sample, state.stale, found, listing, time.time())
+            sample = with_session_names(state.sample, found)
             self._nodes[name] = replace(
                 state,
-                sample=with_container_names(state.sample, containers.listing),
-                sessions=sessions.sessions,
+                sample=with_container_names(sample, listing),
+                sessions=found,
                 sessions_problem=refused or sessions.problem,
-                containers=with_gpu_memory(containers.listing, state.live_sample),
+                containers=with_gpu_memory(listing, state.live_sample),
                 containers_problem=refused or containers.problem,
+                jobs=jobs.jobs,
             )
             self._tell()
 
         link = self.network.link(route)
+        login = self._nodes[name].address.rpartition("@")[0]
+        self._jobs[name] = jobs = JobBook(name, login=login)
         sessions = NodeSessions(link, changed, node.docker_socket)
         sessions.watch(self._sessions_watched)
         self._sessions[name] = sessions

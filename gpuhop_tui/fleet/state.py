@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gpuhop_tui.containers.model import Listing
+from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.probe.sample import Sample
 from gpuhop_tui.problem import Problem
 from gpuhop_tui.sessions.model import TmuxSession
@@ -51,6 +52,7 @@ class NodeState:
     sessions_problem: Problem | None = None  # the link is up but they cannot be told
     containers: Listing | None = None  # None: not looked at; kept when stale
     containers_problem: Problem | None = None  # the link is up but they cannot be told
+    jobs: tuple[Job, ...] = ()  # those that go on, then those that ended; kept when stale
 
     @property
     def live_sample(self) -> Sample | None:
@@ -120,6 +122,10 @@ class FleetSource(Protocol):
         on_terminal: Callable[[Terminal | None], None],
     ) -> HopResult:
         """Hands the terminal over to a session on a node until it is left. See `run_hop`."""
+        ...
+
+    def dismiss_job(self, node: str, pid: int, started_at: float | None) -> None:
+        """Forgets a job that is over, or off the GPUs. See `Job`."""
         ...
 
     def lock_agent(self, locked: bool) -> None:

@@ -40,6 +40,7 @@ def _tree(pid: int, job: Json, detail: Json) -> ProcessTree:
         container_id=clean(detail.get("container_id"), 128),
         container=clean(detail.get("container"), 255),
         tmux=clean(detail.get("tmux"), 400),
+        pod=clean(detail.get("pod"), 64),
         cwd=clean(detail.get("cwd"), 400),
         processes=integer(job.get("count"), 0, MAX_MEMBERS),
         cpu_percent=number(job.get("cpu"), 0, 1e7),

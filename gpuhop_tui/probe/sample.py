@@ -55,6 +55,7 @@ class Process:
     tmux: str | None = (
         None  # pane above it, "SOCKET,$SESSION-ID,%PANE-ID": the probe knows no names
     )
+    pod: str | None = None  # uid of its Kubernetes pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class ProcessTree:
     container_id: str | None = None
     container: str | None = None
     tmux: str | None = None  # pane above it, as in Process
+    pod: str | None = None  # uid of its Kubernetes pod
     cwd: str | None = None
     processes: int | None = None  # how many it has
     cpu_percent: float | None = None  # of one core, all together: may exceed 100

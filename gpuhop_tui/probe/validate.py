@@ -215,6 +215,7 @@ def _processes(value: Any, details: Json) -> tuple[Process, ...]:
                 container_id=clean(detail.get("container_id"), 128),
                 tmux_session=clean(detail.get("tmux_session"), 255),
                 tmux=clean(detail.get("tmux"), 400),
+                pod=clean(detail.get("pod"), 64),
             )
         )
     return tuple(processes)

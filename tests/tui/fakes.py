@@ -172,6 +172,11 @@ class FakeFleet:
             yield finding
         await self.examined.wait()
 
+    def dismiss_job(self, node: str, pid: int, started_at: float | None) -> None:
+        found = self._state.node(node)
+        jobs = found.jobs if found else ()
+        self.change(node, jobs=tuple(job for job in jobs if job.key != (node, pid, started_at)))
+
     def lock_agent(self, locked: bool) -> None:
         self.set(replace(self._state, agent_locked=locked))
 

@@ -20,6 +20,10 @@ ProcessKey = Tuple[int, int]
 """Process id and start in clock ticks after boot: an id is used again in time."""
 
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+# /kubepods/burstable/podUID/ID, or of systemd /kubepods.slice/kubepods-burstable-podU_I_D.slice/…
+_POD = re.compile(
+    r"kubepods[^\n]*?[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})"
+)
 _LXC_NAME = re.compile(r"/lxc(?:\.payload)?[./]([^/]+)")
 
 
@@ -159,7 +163,8 @@ def command_line(raw: bytes) -> str:
 
 
 def container_of(cgroup: str) -> Dict[str, str]:
-    """The container of /proc/PID/cgroup, of version 1 or 2: its id, or the name that LXC gives.
+    """The container of /proc/PID/cgroup, of version 1 or 2: its id, or the name that LXC gives; and
+    the uid of its Kubernetes pod.
 
     Docker, Podman, containerd and Kubernetes put the 64 digits of the id into the path. Of a
     container in a container the outer one counts: it is the node's.
@@ -168,7 +173,9 @@ def container_of(cgroup: str) -> Dict[str, str]:
         path = line.split(":", 2)[-1]
         found = _CONTAINER_ID.search(path)
         if found:
-            return {"container_id": found.group()}
+            pod = _POD.search(path)
+            known = {"container_id": found.group()}
+            return dict(known, pod=pod.group(1).replace("_", "-")) if pod else known
     for line in cgroup.splitlines():
         name = _LXC_NAME.search(line.split(":", 2)[-1])
         if name:

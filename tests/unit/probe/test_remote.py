@@ -26,6 +26,8 @@ from gpuhop_tui.probe.remote.workers import Bell, Worker, wait_for
 
 REMOTE = Path(loader.__file__).parent
 ID = "3f" * 32
+POD = "2b801b7a-ac2b-4b1b-9d3c-0123456789ab"
+POD_ = POD.replace("-", "_")
 
 
 def test_everything_sent_runs_on_python_3_6() -> None:
@@ -43,6 +45,14 @@ def test_everything_sent_runs_on_python_3_6() -> None:
         (f"0::/machine.slice/libpod-{ID}.scope/container\n", {"container_id": ID}),
         (f"0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{ID}.scope", {"container_id": ID}),
         (f"5:cpu:/kubepods/burstable/pod12ab/{ID}\n", {"container_id": ID}),
+        (
+            f"0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{POD_}.slice"
+            f"/cri-containerd-{ID}.scope\n",
+            {"container_id": ID, "pod": POD},
+        ),
+        (f"5:cpu:/kubepods/besteffort/pod{POD}/{ID}\n", {"container_id": ID, "pod": POD}),
+        (f"0::/kubelet/kubepods/pod{POD}/{ID}\n", {"container_id": ID, "pod": POD}),
+        (f"4:pids:/kubepods/pod{'c' * 32}/{ID}\n", {"container_id": ID, "pod": "c" * 32}),
         (f"0::/docker/{ID}/docker/{'a' * 64}\n", {"container_id": ID}),
         ("0::/lxc.payload.train/system.slice\n", {"container": "train"}),
         ("4:memory:/lxc/old\n", {"container": "old"}),
