@@ -24,6 +24,11 @@ from gpuhop_tui.demo.local_shells import SHELLS_VARIABLE, LocalShells
 from gpuhop_tui.demo.scenario import BASTIONS, DemoNode
 from gpuhop_tui.demo.servers import BastionServer, NodeServer
 
+# asyncio's start of a process, cancelled, kills it and then waits for pipes that nobody has opened:
+# only cancelled again does it end.
+_TIMES_TO_CANCEL = 5
+_SECONDS_TO_CANCEL = 0.3
+
 
 async def main() -> None:
     """Serve until standard input ends or a signal comes."""
@@ -106,10 +111,13 @@ def _known_host(host: str, port: int, key: asyncssh.SSHKey) -> str:
 
 async def _end_tasks() -> None:
     """Cancel what still serves, so that each ends its commands, before the directory goes."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(_TIMES_TO_CANCEL):
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        if not tasks:
+            return
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_SECONDS_TO_CANCEL)
 
 
 if __name__ == "__main__":

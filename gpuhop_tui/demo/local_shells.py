@@ -24,6 +24,7 @@ SHELLS_VARIABLE = "GPUHOP_DEMO_SHELLS"
 # What a login gives a shell; the agent is not among it.
 _VARIABLES = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "LANGUAGE", "COLORTERM", "TZ")
 _END_SECONDS = 2.0
+_GRACE_SECONDS = 0.2  # between SIGHUP and SIGKILL
 
 
 def wanted_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -100,22 +101,44 @@ class LocalShells:
             closed.cancel()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGHUP)
-            await ended
+            await asyncio.wait({ended}, timeout=_END_SECONDS)
+            ended.cancel()
 
     async def close(self) -> None:
-        """Ends the tmux servers, and with them the shells."""
+        """Ends the tmux servers, and all that was started in the shells, in the background too."""
         for socket in self._directory.glob("tmux-*/*"):
-            end = await asyncio.create_subprocess_exec(
-                "tmux",
-                "-S",
-                str(socket),
-                "kill-server",
-                env=self._environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-            await end.wait()
+            panes = (await self._tmux(socket, "list-panes", "-a", "-F", "#{pane_pid}")).split()
+            of_panes = _sessions_of({int(pid) for pid in panes})
+            await self._tmux(socket, "kill-server")
+            for number in (signal.SIGHUP, signal.SIGKILL):
+                for pid in of_panes:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
+                await asyncio.sleep(_GRACE_SECONDS)
+
+    async def _tmux(self, socket: Path, *words: str) -> bytes:
+        process = await asyncio.create_subprocess_exec(
+            "tmux",
+            "-S",
+            str(socket),
+            *words,
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        return (await process.communicate())[0]
+
+
+def _sessions_of(leaders: set[int]) -> list[int]:
+    """The processes whose session (setsid(2)) has one of these leaders: proc_pid_stat(5), where
+    there is a /proc; else the leaders alone."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if int(stat.read_text().rpartition(")")[2].split()[3]) in leaders:
+                found.append(int(stat.parent.name))
+    return found or sorted(leaders)
 
 
 def _take_terminal(terminal: int) -> None:

@@ -90,6 +90,8 @@ class Login:
             return
         words = _words(command or "")
         script = words[3] if words[:3] == ["exec", "sh", "-c"] and len(words) > 3 else ""
+        if command != f"exec {shlex.join(words[1:])}":
+            script = ""  # there is more than the app's builders would write
         known = self._known.get(command or "") or self._known.get(script)
         if self._shells is not None and self._is_real(known, words):
             await self._shells.run(process, command or "")
@@ -97,12 +99,12 @@ class Login:
             await known(process, words)
         elif words[-1:] == ["gpuhop-tail"]:
             await self._tail(process, command or "")
-        elif command is not None:
+        elif command is not None and command.split()[:2] != ["exec", "sh"]:
             await drive(process, Running(self._seat.place(), command))
-        elif process.term_type is not None:
+        elif command is None and process.term_type is not None:
             await drive(process, Shell(self._seat.place()))
         else:
-            process.stderr.write(b"This node is simulated: it runs nothing that is sent to it.\n")
+            process.stderr.write(b"This node is simulated: it runs nothing but the probe.\n")
             process.exit(REFUSED)
 
     def _is_real(self, known: _Answering | None, words: list[str]) -> bool:

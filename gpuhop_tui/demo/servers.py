@@ -25,6 +25,7 @@ from gpuhop_tui.demo.machine import DOCKER_SOCKET, Machine
 from gpuhop_tui.demo.pipes import Reader, Writer, join
 from gpuhop_tui.demo.scenario import DemoBastion, DemoNode
 
+_KILLED_SECONDS = 0.5  # for the end of a process that was killed to be noticed
 _OPTIONS: dict[str, Any] = {"encoding": None, "line_editor": False, "agent_forwarding": False}
 
 
@@ -103,7 +104,9 @@ class NodeServer:
             closed.cancel()
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
-            await ended
+            # asyncio waits for its pipes too, and one that nobody reads from may stay open.
+            await asyncio.wait({ended}, timeout=_KILLED_SECONDS)
+            ended.cancel()
 
     def _environment(self) -> dict[str, str]:
         """A login's environment, with this very Python first, so that a node always has one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,22 @@ import asyncssh
 import pytest
 import pytest_asyncio
 
-from gpuhop_tui.demo.fleet import DemoServers
+from gpuhop_tui.config.schema import BuildConfig
+from gpuhop_tui.containers import actions
+from gpuhop_tui.containers.copy import copy_in, copy_out
+from gpuhop_tui.containers.errors import ContainerError
+from gpuhop_tui.containers.logs import logs
+from gpuhop_tui.containers.pull import pull
+from gpuhop_tui.containers.spec import Gpus, from_template
+from gpuhop_tui.demo.fleet import DemoFleet, DemoServers, open_demo
+from gpuhop_tui.demo.templates import TEMPLATES
+from gpuhop_tui.fleet.containers import NodeContainers
 from gpuhop_tui.probe.delivery import probe_command
+from gpuhop_tui.probe.sample import Sample
+from gpuhop_tui.sessions.hop_script import attach_command
+from gpuhop_tui.sessions.hop_target import HopTarget
+from gpuhop_tui.sessions.shell import shell_command
+from gpuhop_tui.ssh.prompts import NoPrompter
 from tests.unit.cli.terminal import Terminal
 
 REPOSITORY = Path(__file__).parents[2]
@@ -87,7 +103,8 @@ def desk() -> Iterator[Desk]:
     yield desk
     desk.agent.close()
     for process in desk.processes():
-        os.kill(process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     desk.home.chmod(0o755)
     shutil.rmtree(root)
 
@@ -246,14 +263,32 @@ async def test_the_probe_ends_with_its_connection(servers: DemoServers) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["touch ran", f"{probe_command()}; touch ran", "exec sh -c 'touch ran", ""],
-    ids=["another", "more than the probe", "unbalanced", "a shell"],
+    [
+        "touch ran",
+        f"{probe_command()}; touch ran",
+        "exec sh -c 'touch ran",
+        "",
+        f"{attach_command(HopTarget(), (80, 24), create=True, lend=False)}; touch ran",
+        f"{shell_command()}; touch ran",
+        "exec sh -c 'touch ran' gpuhop-tail",
+    ],
+    ids=["another", "more than the probe", "unbalanced", "a shell", "a hop", "questions", "a tail"],
 )
 async def test_nothing_but_the_probe_is_run(servers: DemoServers, command: str) -> None:
     async with connect(servers, "edge") as bastion, connect_node(servers, bastion) as node:
         done = await node.run(command or None, stdin=asyncssh.DEVNULL)
-    assert done.exit_status == 126
-    assert "nothing but the probe" in str(done.stderr)
+    assert done.exit_status in (126, 127) or done.stdout == "%exit gone\n"
+    assert "simulated" in f"{done.stdout}{done.stderr}" or done.stdout == "%exit gone\n"
+    assert not list(servers.directory.rglob("ran"))
+    assert not (REPOSITORY / "ran").exists()
+
+
+@pytest.mark.parametrize("opened", ["exec sh -s", "exec sh", shell_command()])
+async def test_no_shell_of_the_apps_runs_what_it_is_fed(servers: DemoServers, opened: str) -> None:
+    fed = "echo gpuhop-0\ntouch ran\necho gpuhop-0\n0123 5 touch ran\n"
+    async with connect(servers, "edge") as bastion, connect_node(servers, bastion) as node:
+        done = await node.run(opened, input=fed)
+    assert "simulated" in f"{done.stdout}{done.stderr}" or not done.stdout
     assert not list(servers.directory.rglob("ran"))
 
 
@@ -265,3 +300,224 @@ def connect_node(servers: DemoServers, bastion: Any) -> Any:
         config=None,
         agent_path=servers.agent_socket,
     )
+
+
+# The nodes' engines, by the app's own core
+
+
+@pytest_asyncio.fixture
+async def fleet() -> AsyncIterator[DemoFleet]:
+    fleet = await open_demo(NoPrompter())
+    fleet.watch_containers(True)
+    await fleet.start()
+    yield fleet
+    await fleet.stop()
+
+
+async def until_state(fleet: DemoFleet, condition: Callable[[DemoFleet], bool]) -> None:
+    async with asyncio.timeout(40), contextlib.aclosing(fleet.changes()) as changes:
+        async for _ in changes:
+            if condition(fleet):
+                return
+
+
+async def listed(fleet: DemoFleet, node: str) -> NodeContainers:
+    containers = fleet.containers(node)
+    assert containers is not None
+    await until_state(fleet, lambda _: containers.listing is not None)
+    return containers
+
+
+async def test_a_container_from_its_image_to_its_end(fleet: DemoFleet, tmp_path: Path) -> None:
+    """Built, started on a free GPU, seen on it, filled, read, stopped and removed."""
+    containers = await listed(fleet, "gpu-01")
+    engine = containers.engine
+    built = [step async for step in containers.build("mine:1", BuildConfig(preset="pytorch-ssh"))]
+    assert built[-1].done
+    assert built[-1].steps == built[-1].step > 5
+    await until_state(fleet, lambda fleet: _sample(fleet, "gpu-01") is not None)
+    spec = replace(from_template(TEMPLATES[0]), image="mine:1", gpus=Gpus(count=1))
+    started = await containers.start(replace(spec, entrypoint=("nice",)), _sample(fleet, "gpu-01"))
+    mine = started.container
+
+    def is_on_its_gpu(fleet: DemoFleet) -> bool:
+        sample = _sample(fleet, "gpu-01")
+        return sample is not None and any(
+            process.container_id == mine.id
+            for gpu in sample.gpus
+            if gpu.uuid in started.spec.gpus.ids
+            for process in gpu.processes
+        )
+
+    await until_state(fleet, is_on_its_gpu)
+    async with contextlib.aclosing(logs(engine, mine)) as lines:
+        assert "simulated" in (await anext(lines)).text
+    (tmp_path / "data.txt").write_text("some data")
+    assert [step async for step in copy_in(engine, mine, tmp_path / "data.txt", "/workspace")][
+        -1
+    ].done
+    (tmp_path / "back").mkdir()
+    copied = copy_out(engine, mine, "/workspace/data.txt", tmp_path / "back")
+    assert [step async for step in copied][-1].done
+    assert (tmp_path / "back" / "data.txt").read_text() == "some data"
+    with pytest.raises(ContainerError, match="already"):
+        await containers.start(started.spec, _sample(fleet, "gpu-01"))
+    losses = await actions.losses(engine, mine)
+    assert losses.running
+    await actions.commit(engine, mine, "kept:1")
+    await actions.stop(engine, mine)
+    await until_state(fleet, lambda fleet: not is_on_its_gpu(fleet))
+    await actions.remove(engine, mine)
+    with pytest.raises(ContainerError, match="No such container"):
+        await actions.start(engine, mine)
+
+
+async def test_a_pull_is_cancelled_by_leaving_it(fleet: DemoFleet) -> None:
+    engine = (await listed(fleet, "gpu-02")).engine
+    async with contextlib.aclosing(pull(engine, "vllm/vllm-openai:latest")) as steps:
+        async for step in steps:
+            if step.downloaded_bytes:
+                break
+    assert step.total_bytes > step.downloaded_bytes
+    images = await engine.call("listing", lambda client: client.images())
+    assert not any("vllm" in str(image["RepoTags"]) for image in images)
+
+
+async def test_every_face_of_an_engine_is_there(fleet: DemoFleet) -> None:
+    nodes = {"lab-b": "no-docker", "lab-c": "no-permission"}
+
+    def problems(fleet: DemoFleet) -> dict[str, str]:
+        found = ((name, fleet.state.node(name)) for name in nodes)
+        return {
+            name: str(node.containers_problem.kind)
+            for name, node in found
+            if node is not None and node.containers_problem is not None
+        }
+
+    await until_state(fleet, lambda fleet: problems(fleet) == nodes)
+    containers = await listed(fleet, "gpu-01")
+
+    def lost() -> list[str]:
+        listing = containers.listing
+        return [each.name for each in listing.containers if each.lost_gpus] if listing else []
+
+    await until_state(fleet, lambda _: lost() == ["sofia-notebook"])
+    assert containers.listing is not None
+    assert "simulated" in containers.listing.engine
+
+
+def _sample(fleet: DemoFleet, node: str) -> Sample | None:
+    state = fleet.state.node(node)
+    return state.live_sample if state is not None else None
+
+
+# The dashboard
+
+
+@pytest.fixture
+def wide(desk: Desk) -> Iterator[Terminal]:
+    argv = [sys.executable, "-m", "gpuhop_tui", "--demo"]
+    terminal = Terminal(argv, {**desk.environment, "LANG": "C.UTF-8"}, (130, 40))
+    yield terminal
+    terminal.close()
+
+
+def test_a_hop_gives_a_simulated_shell_and_comes_back(desk: Desk, wide: Terminal) -> None:
+    wide.until_shown("5/6 nodes")
+    wide.press("\r")
+    wide.until_shown("This shell is simulated")
+    wide.press("python train.py\r")
+    wide.until_shown("epoch 1:")
+    wide.press("\x1dd")
+    wide.until_shown("it runs on")
+    wide.press("\r")  # the same session, and what runs in it
+    wide.until_shown("epoch 1:")
+    wide.press("\x03")
+    wide.until_shown("^C")
+    wide.press("hostname\r")
+    wide.until_shown("\ngpu-01 ")
+    wide.press("exit\r")
+    wide.until_shown("5/6 nodes")
+    wide.press("q")
+    assert wide.wait() == 0
+    assert "Traceback" not in wide.raw
+    until(desk.is_clean)
+    assert list(desk.home.iterdir()) == [], "not even what was open is remembered"
+
+
+def test_sessions_and_their_tails_and_containers(desk: Desk, wide: Terminal) -> None:
+    wide.until_shown("5/6 nodes")
+    wide.press("22")  # the second one goes into the list
+    wide.until_shown("docker 28.3 (simulated)")
+    wide.until_shown("E hop as")
+    wide.press("\r")
+    wide.until_shown("root@a56abf3f5be7")  # in the container
+    wide.press("\x1dd")
+    wide.until_shown("it runs on")
+    wide.press("33")
+    wide.until_shown("WIN/PANES")
+    wide.until_shown("it/s")
+    wide.press("t")
+    wide.until_shown("Which pane of lora")
+    wide.press("\r")
+    wide.until_shown("live")
+    wide.until_shown("it/s, loss=")
+    wide.press("\x1b")
+    wide.until_shown("SESSION")
+    wide.press("n")
+    wide.until_shown("from which template?")
+    wide.press("\r")
+    wide.until_shown("New container on gpu-01")
+    wide.until_shown("docker run -d")
+    wide.hang_up()
+    until(desk.is_clean)
+
+
+# The command line
+
+
+def run(desk: Desk, *argv: str) -> tuple[int | None, str, str]:
+    with desk.start(*argv) as process:
+        output, errors = process.communicate(timeout=60)
+    assert desk.is_clean()
+    return process.returncode, output, errors
+
+
+def test_lists_of_containers_and_sessions(desk: Desk) -> None:
+    status, output, _ = run(desk, "sessions", "gpu-01", "--json")
+    assert status == 0
+    assert "lora" in [each["name"] for each in json.loads(output)["nodes"][0]["sessions"]]
+    status, output, _ = run(desk, "containers", "lab-a", "--json")
+    assert status == 0
+    assert "vllm-prod" in output
+
+
+def test_a_run_and_a_command_in_a_container(desk: Desk) -> None:
+    status, output, errors = run(desk, "run", "pytorch", "gpu-01", "--gpus", "6,")
+    assert (status, "running on gpu-01" in output, "simulated" in errors) == (0, True, True)
+    status, output, _ = run(desk, "hop", "gpu-01/jonas-lora", "--", "hostname")
+    assert (status, output) == (0, "a56abf3f5be7\n")
+    status, output, errors = run(desk, "hop", "gpu-01", "--", "touch", "ran")
+    assert (status, "simulated" in output + errors) == (127, True)
+    assert list(desk.home.iterdir()) == []
+
+
+def test_a_container_is_entered_by_its_own_sshd(desk: Desk) -> None:
+    status, output, errors = run(desk, "hop", "--ssh", "lab-a/tomas-dev", "--", "whoami")
+    assert (status, output, errors) == (0, "root\n", "")
+
+
+def test_real_shells_only_where_they_are_asked_for(desk: Desk) -> None:
+    """And they end with the demo, tmux and all."""
+    argv = [sys.executable, "-m", "gpuhop_tui", "--demo-shells", "hop", "gpu-01"]
+    environment = {**desk.environment, "LANG": "C.UTF-8", "SHELL": "/bin/sh"}
+    terminal = Terminal(argv, environment, (100, 24))
+    try:
+        terminal.until_shown("$" if os.getuid() else "#")
+        terminal.press("echo $((6*7)) $HOME; sleep 9999 &\r")
+        terminal.until_shown(f"42 {desk.home}")
+        terminal.press("\x1dd")
+        assert terminal.wait() == 0
+        until(desk.is_clean)
+    finally:
+        terminal.close()
