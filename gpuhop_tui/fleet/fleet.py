@@ -17,8 +17,11 @@ from gpuhop_tui.fleet.history import History
 from gpuhop_tui.fleet.jobs.book import JobBook
 from gpuhop_tui.fleet.jobs.places import with_session_names
 from gpuhop_tui.fleet.monitor import NodeMonitor
+from gpuhop_tui.fleet.ports import memory as ports_memory
+from gpuhop_tui.fleet.ports.node import NodePorts
 from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
+from gpuhop_tui.fleet.state_file import StateFile
 from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.sessions.hop import EXIT_NO_LINK, run_hop
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
@@ -58,7 +61,8 @@ class Fleet:
     ) -> None:
         """`sample_interval` and `key_lifetime` are seconds; without `retry` a link that fails
         stays down. `probe_only` says why the nodes run nothing beside the probe, if so. `guard`:
-        what a lent agent may be used for. `remember_hops`: to offer them again after a crash."""
+        what a lent agent may be used for. `remember_hops`: to offer them again after a crash, and
+        to keep the forwarded ports that the user saves."""
         self._remember_hops = remember_hops
         self._plan = plan
         self._probe_only = probe_only
@@ -77,6 +81,7 @@ class Fleet:
         self._sessions_watched = False
         self._containers: dict[str, NodeContainers] = {}
         self._containers_watched = False
+        self._ports: dict[str, NodePorts] = {}
         self._jobs: dict[str, JobBook] = {}
         self._bastion_links: dict[str, Link] = {}
         self._bastions: dict[str, BastionState] = {
@@ -117,6 +122,7 @@ class Fleet:
         self._tasks.clear()
         closing = [each.close() for each in self._sessions.values()]
         closing += [each.close() for each in self._containers.values()]
+        closing += [each.close() for each in self._ports.values()]
         await asyncio.gather(*closing, return_exceptions=True)
         await self.network.close()
 
@@ -211,6 +217,15 @@ class Fleet:
         """A node's engine, to act upon; None where the way to the node is not known."""
         return self._containers.get(node)
 
+    def ports(self, node: str) -> NodePorts | None:
+        """What listens on a node and is forwarded; None where the way to it is not known."""
+        return self._ports.get(node)
+
+    async def restore_ports(self) -> None:
+        """Forwards again what was saved, of every node; the fleet has been started."""
+        for ports in tuple(self._ports.values()):
+            await ports.restore()
+
     @property
     def keychain(self) -> Keychain:
         """The agent's keys and the user's key files, to be looked at and acted upon."""
@@ -280,6 +295,13 @@ class Fleet:
         containers = NodeContainers(link, node.docker_socket, self.network.agent, changed)
         containers.watch(self._containers_watched)
         self._containers[name] = containers
+        self._ports[name] = NodePorts(
+            link,
+            containers.engine,
+            self._tell,
+            file=StateFile(ports_memory.FILE_NAME) if self._remember_hops else None,
+            refused=probe_only if self._probe_only else None,
+        )
         monitor = NodeMonitor(
             self._nodes[name],
             link,
@@ -338,6 +360,7 @@ class Fleet:
             lendings,
             guard.events,
             guard.locked,
+            sum(len(each.forwards) for each in self._ports.values()),
         )
 
 

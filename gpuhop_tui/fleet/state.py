@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gpuhop_tui.fleet.containers import NodeContainers
     from gpuhop_tui.fleet.doctor.examine import Scope
     from gpuhop_tui.fleet.doctor.finding import Finding
+    from gpuhop_tui.fleet.ports.node import NodePorts
     from gpuhop_tui.fleet.sessions import NodeSessions
     from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
     from gpuhop_tui.ssh.keychain import Keychain
@@ -78,6 +79,7 @@ class FleetState:
     lendings: tuple[Lending, ...] = ()  # the same, with all that is known of each
     signatures: tuple[SignatureEvent, ...] = ()  # the guard's last decisions, oldest first
     agent_locked: bool = False  # whether everything is refused to whom the agent is lent to
+    forwarded_ports: int = 0  # local ports that lead to nodes
 
     def node(self, name: str) -> NodeState | None:
         return next((node for node in self.nodes if node.name == name), None)
@@ -142,6 +144,14 @@ class FleetSource(Protocol):
 
     def containers(self, node: str) -> NodeContainers | None:
         """A node's engine, to act upon; None where the way to the node is not known."""
+        ...
+
+    def ports(self, node: str) -> NodePorts | None:
+        """What listens on a node and is forwarded; None where the way to it is not known."""
+        ...
+
+    async def restore_ports(self) -> None:
+        """Forwards again what was saved, of every node; the fleet has been started."""
         ...
 
     @property

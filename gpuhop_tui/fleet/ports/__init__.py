@@ -1,0 +1,1 @@
+"""What listens on a node, found by itself, and the local ports that lead there."""
