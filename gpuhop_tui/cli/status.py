@@ -19,13 +19,13 @@ from gpuhop_tui.cli.answers import (
     wait_for_answers,
     with_timeouts,
 )
-from gpuhop_tui.cli.container_names import lacks_names, name_containers
 from gpuhop_tui.cli.failure import (
     EXIT_INTERRUPTED,
     EXIT_SOME_FAILED,
     EXIT_TERMINATED,
     discard_stdout,
 )
+from gpuhop_tui.cli.place_names import ask_for_names, name_places
 from gpuhop_tui.cli.progress import Progress
 from gpuhop_tui.cli.prompts import TerminalPrompter
 from gpuhop_tui.cli.signals import until_signal
@@ -71,7 +71,7 @@ async def _once(open_fleet: OpenFleet, options: argparse.Namespace) -> int:
 
             human_seconds = prompter.human_seconds if prompter else lambda: 0.0
             await wait_for_answers(fleet, options.timeout, human_seconds, show)
-            await name_containers(fleet)
+            await name_places(fleet)
         state = with_timeouts(fleet.state, options.timeout)
         _print_state(state, as_json=options.json)
     return 0 if all(has_answered(node) for node in state.nodes) else EXIT_SOME_FAILED
@@ -83,8 +83,7 @@ async def _follow(open_fleet: OpenFleet) -> int:
         async with _running(await open_fleet(NoPrompter())) as fleet:
             seen: dict[str, NodeState] = {}
             async for state in fleet.changes():
-                if any(map(lacks_names, state.nodes)):
-                    fleet.watch_containers(True)
+                ask_for_names(fleet)
                 for node in state.nodes:
                     if is_news(seen.get(node.name), node):
                         print(_compact(report_nodes([node])), flush=True)

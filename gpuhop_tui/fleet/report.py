@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.fleet.state import FleetState, NodeState
 from gpuhop_tui.probe.sample import (
     GPU_FIGURES,
@@ -22,6 +23,16 @@ from gpuhop_tui.probe.sample import (
 from gpuhop_tui.problem import Problem
 
 SCHEMA = 1
+JOB_FIGURES = (
+    "memory_bytes",
+    "utilization_percent",
+    "recent_percent",
+    "processes",
+    "cpu_percent",
+    "busiest_percent",
+    "waiting",
+    "host_memory_bytes",
+)
 
 Json = dict[str, Any]
 
@@ -56,6 +67,7 @@ def report_node(node: NodeState) -> Json:
         "sampled_at": sample.sampled_at if sample else None,
         "gpus": [_report_gpu(gpu) for gpu in sample.gpus] if sample else [],
         "host": _report_host(sample.host) if sample else None,
+        "jobs": [_report_job(job) for job in node.jobs],
     }
 
 
@@ -110,6 +122,40 @@ def _report_process(process: Process) -> Json:
         "container": process.container,
         "container_id": process.container_id,
         "tmux_session": process.tmux_session,
+    }
+
+
+def _report_job(job: Job) -> Json:
+    """One job. Where its node tells of no trees, it is one process."""
+    figures = _figures(job, JOB_FIGURES)
+    progress = job.progress
+    return {
+        "pid": job.pid,
+        "gpu_pids": [pid for pid, _ in job.gpu_processes],
+        "gpus": list(job.gpus),
+        "state": job.state.name.lower().replace("_", "-"),
+        "since": job.since,
+        "reason": job.reason or None,
+        "exit_code": job.exit_code,
+        "signal": job.signal,
+        "started_at": job.started_at,
+        "first_seen_at": job.first_seen,
+        "last_busy_at": job.last_busy_at,
+        "ended_at": job.ended_at,
+        "user": job.user,
+        "user_from": job.user_from or None,
+        "command": job.command,
+        "name": job.name,
+        "directory": job.cwd,
+        "container": job.container,
+        "container_id": job.container_id,
+        "pod": job.pod,
+        "tmux_session": job.session,
+        **figures,
+        "percent": progress.percent if progress else None,
+        "eta_seconds": job.eta_seconds,
+        "last_line": job.last_line,
+        "missing": _reasons(figures, job.missing),
     }
 
 

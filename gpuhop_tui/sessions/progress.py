@@ -1,4 +1,5 @@
-"""Progress bars in a line of text: those of tqdm, rich (pip, Lightning) and Keras.
+"""Progress in a line of text: the bars of tqdm, rich (pip, Lightning) and Keras, and what trainers
+say in words.
 
 Only what the line says outright is taken. A line that merely looks a bit like one gives None.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 
 from gpuhop_tui.sessions.model import Progress
+from gpuhop_tui.sessions.trainers import read_trainer_line
 
 _LINE_LIMIT = 4096
 _SCALES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
@@ -46,10 +48,10 @@ _RICH_TIMES = re.compile(rf"({_TIME})\s•\s({_TIME}|-:--:--)")
 
 
 def read_progress(line: str) -> Progress | None:
-    """The progress bar that `line` is, or None. tqdm's counts in k, M, G are powers of 1000."""
+    """The progress that `line` tells, or None. tqdm's counts in k, M, G are powers of 1000."""
     if len(line) > _LINE_LIMIT:
         return None
-    for read in (_tqdm, _tqdm_endless, _keras, _keras_3, _rich):
+    for read in (_tqdm, _tqdm_endless, _keras, _keras_3, _rich, read_trainer_line):
         if (progress := read(line)) is not None:
             return progress
     return None

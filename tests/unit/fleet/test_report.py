@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuhop_tui.fleet.report import report_fleet, report_node
+from gpuhop_tui.fleet.jobs.fold import fold
+from gpuhop_tui.fleet.report import JOB_FIGURES, report_fleet, report_node
 from gpuhop_tui.fleet.state import FleetState, NodeState
 from gpuhop_tui.probe.sample import Disk, Gpu, Host, MigInstance, Process, Sample
 from gpuhop_tui.problem import ErrorKind, Problem
@@ -17,7 +19,7 @@ NODE = {
     "name", "state", "error", "via", "connect_seconds", "source", "driver", "cuda", "sampled_at",
     "gpus",
     # beside the contract's: what else a screen shows
-    "tags", "rtt_seconds", "host",
+    "tags", "rtt_seconds", "host", "jobs",
 }  # fmt: skip
 HOST = {
     "hostname", "boot_time", "cpu_count", "cpu_percent", "memory_used_bytes",
@@ -137,3 +139,19 @@ def test_a_figure_is_null_exactly_where_a_reason_is_given(gpu: Gpu) -> None:
     reported = report_node(node(sample(gpu)))["gpus"][0]
     for name in GPU - NOT_FIGURES:
         assert (reported[name] is None) == bool(reported["missing"].get(name)), name
+
+
+def test_a_job_is_told_with_the_reason_of_each_figure_that_is_missing() -> None:
+    gpu = Gpu(3, processes=(Process(7, "ann", "python a.py", 1, 2.0),))
+    state = node(sample(gpu))
+    jobs = fold("gpu-01", replace(sample(gpu), jobs=None))
+    (job,) = report_node(replace(state, jobs=tuple(jobs)))["jobs"]
+    assert (job["pid"], job["gpus"], job["state"], job["name"]) == (
+        7,
+        [3],
+        "running",
+        "python a.py",
+    )
+    blank = {name for name in JOB_FIGURES if job[name] is None}
+    assert set(job["missing"]) == blank
+    assert all(job["missing"].values())

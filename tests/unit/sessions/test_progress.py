@@ -91,7 +91,7 @@ def test_lines_of_real_programs(line: str, expected: Progress) -> None:
         "100% of the tests passed",
         "/dev/sda1  45% /home",
         "accuracy 45%|loss 3",
-        "step 450/1000",
+        "step 450",
         "450/1000 [01:23]",
         "Filesystem 1K-blocks Used Available Use% Mounted on",
         "2024-05-01 12:03:11 INFO 5.41it/s",
