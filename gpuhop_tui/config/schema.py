@@ -145,6 +145,13 @@ def _gpus(value: Any) -> Any:
     return tuple(value) if chosen else value
 
 
+def _web_address(text: str) -> str:
+    _plain(text)
+    if not re.match(r"https?://[^/\s]", text) or re.search(r"\s", text):
+        raise ValueError('must begin with "https://" or "http://" and hold no spaces')
+    return text
+
+
 def _agent_or_path(text: str) -> str:
     return text if text == "agent" else str(_user_path(text))
 
@@ -155,6 +162,7 @@ Argument = Annotated[str, AfterValidator(_argument)]
 Text = Annotated[str, AfterValidator(_plain)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 UserPath = Annotated[Path, BeforeValidator(_user_path)]
+Seconds = Annotated[int, BeforeValidator(_duration), Field(ge=0, le=86400)]
 KeyLifetime = Annotated[int, BeforeValidator(_duration), Field(ge=1), AfterValidator(_lifetime)]
 
 
@@ -235,6 +243,83 @@ class AgentConfig(_Table):
 
     guard: GuardConfig = GuardConfig()
     """[agent.guard]. Default: ask."""
+
+
+AlertName = Literal[
+    "job-finished",
+    "job-failed",
+    "job-killed",
+    "job-out-of-memory",
+    "job-ended",
+    "job-stalled",
+    "gpu-free",
+    "gpu-hot",
+    "gpu-throttled",
+    "gpu-ecc",
+    "gpu-lost",
+    "gpu-memory-full",
+    "node-lost",
+    "node-back",
+]
+
+
+class AlertsConfig(_Table):
+    """[alerts]: what is told unasked, and by which ways. What does not last as long as its rule
+    wants is not told."""
+
+    off: Annotated[tuple[AlertName, ...], Field(strict=False)] = ()
+    """Kinds that are not told: "job-finished", "job-failed", "job-killed", "job-out-of-memory",
+    "job-ended" (how is not known), "job-stalled", "gpu-free", "gpu-hot", "gpu-throttled",
+    "gpu-ecc", "gpu-lost", "gpu-memory-full", "node-lost", "node-back". Default: none."""
+
+    mine_only: bool = True
+    """Of jobs only one's own, and of heat, throttling and memory only on GPUs with one's own
+    processes. Default: true."""
+
+    users: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """Users of nodes that are oneself, beside the one logged in as. Default: none."""
+
+    hot_celsius: Annotated[int, Field(ge=30, le=150)] = 87
+    """From this temperature on a GPU is hot; one that is slowed down for heat always is.
+    Default: 87."""
+
+    hot_seconds: Seconds = 30
+    """How long. Default: "30s"."""
+
+    power_cap: bool = False
+    """Whether a GPU at its power cap is throttled: under full load most are. Default: false."""
+
+    throttled_seconds: Seconds = 60
+    """How long a GPU's clock has to be held down. Default: "1m"."""
+
+    memory_full_percent: Annotated[float, Field(gt=0, le=100)] = 97.0
+    """From this use on a GPU's memory is nearly full. Default: 97."""
+
+    memory_full_seconds: Seconds = 60
+    """How long. Default: "1m"."""
+
+    node_lost_seconds: Seconds = 20
+    """How long the link of a node or bastion has to be down. Default: "20s"."""
+
+    free_seconds: Seconds = 5
+    """How long a GPU that was waited for has to be free. Default: "5s"."""
+
+    silence: Annotated[int, BeforeValidator(_duration), Field(ge=60)] = 1800
+    """For how long a key silences alerts; they are logged all the same. Default: "30m"."""
+
+    terminal: Literal["auto", "osc9", "osc99", "osc777", "bell", "off"] = "auto"
+    """How the terminal is told: "osc9" (iTerm2, WezTerm, Ghostty), "osc99" (kitty), "osc777" (foot,
+    urxvt), "bell"; "auto": as this terminal is known to take it, else "bell". In tmux a sequence
+    passes only where its option allow-passthrough is on. Default: "auto"."""
+
+    command: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """A program and its arguments, run without a shell for every alert; GPUHOP_TITLE, GPUHOP_WORDS,
+    GPUHOP_KIND, GPUHOP_NODE and others are in its environment, and "{title}" and "{words}" in its
+    arguments stand for them. It is ended after 10 s. Default: none."""
+
+    webhook: Annotated[str, AfterValidator(_web_address)] | None = None
+    """Every alert is sent to this address, as JSON by POST; "https://…" or "http://…".
+    Default: none."""
 
 
 class _Server(_Table):
@@ -389,6 +474,9 @@ class Config(_Table):
 
     agent: AgentConfig = AgentConfig()
     """[agent]"""
+
+    alerts: AlertsConfig = AlertsConfig()
+    """[alerts]"""
 
     bastions: Annotated[tuple[BastionConfig, ...], Field(strict=False)] = ()
     """[[bastions]], in the order of the screen."""
