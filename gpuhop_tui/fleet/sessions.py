@@ -9,6 +9,8 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+from gpuhop_tui.fleet.jobs.model import Job
+from gpuhop_tui.fleet.jobs.signals import Signalled, SignalName, send_signal
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.sessions import tmux_actions
 from gpuhop_tui.sessions.container_shell import ContainerShell, Shell
@@ -38,6 +40,7 @@ class NodeSessions:
         self._link = link
         self._changed = changed
         self._shell = RemoteShell(link)
+        self._docker_socket = docker_socket
         self._watch = SessionWatch(self._shell)
         self._inside = ContainerSessions(self._shell, docker_socket)
         self._task: asyncio.Task[None] | None = None
@@ -80,6 +83,13 @@ class NodeSessions:
         """See `tmux_actions.dismiss`."""
         try:
             await tmux_actions.dismiss(self._shell_in(session.place), session, pane)
+        finally:
+            self._look_soon()
+
+    async def signal(self, job: Job, name: SignalName) -> Signalled:
+        """See `send_signal`."""
+        try:
+            return await send_signal(self._shell, job, name, self._docker_socket)
         finally:
             self._look_soon()
 

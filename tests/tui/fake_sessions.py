@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
+from gpuhop_tui.fleet.jobs.model import Job
+from gpuhop_tui.fleet.jobs.signals import Signalled, SignalName
 from gpuhop_tui.fleet.state import FleetState, NodeState
 from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.sessions.model import Progress, TmuxClient, TmuxPane, TmuxSession, TmuxWindow
@@ -128,6 +130,7 @@ class FakeSessions:
         self.asked: list[tuple[str, ...]] = []
         self.tails: list[FakeTail] = []
         self.refusal: Exception | None = None
+        self.signalled = Signalled.SENT
         self.on_new: Callable[[NewSession], None] = lambda _wanted: None
         self.wanted: NewSession | None = None
 
@@ -148,6 +151,12 @@ class FakeSessions:
 
     async def dismiss(self, session: TmuxSession, pane: TmuxPane) -> None:
         self.asked.append(("dismiss", session.name, pane.id))
+
+    async def signal(self, job: Job, name: SignalName) -> Signalled:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(("signal", name, str(job.pid)))
+        return self.signalled
 
     def tail(self, session: TmuxSession, pane: TmuxPane) -> FakeTail:
         tail = FakeTail(session, pane)
