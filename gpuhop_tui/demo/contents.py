@@ -201,3 +201,17 @@ def fill_tmux(
     elif node == "lab-c":
         add("vit", Training("vit_b_16", now - 44 * HOUR, seconds=540, steps=2502), 44 * HOUR)
         add("sweep", Training("lr-warmup", now - 2 * HOUR, seconds=95, steps=610), 2 * HOUR)
+
+
+def fill_container_tmux(
+    container: Container, server: TmuxServer, place: Callable[[], Place]
+) -> None:
+    """Begins the sessions of a tmux in a container that has run from the first."""
+    started = container.started_at or 0.0
+    begun: dict[str, Program] = {
+        container_id("tomas-dev"): Training("scratch", started + HOUR, seconds=260, steps=900),
+        container_id("jonas-lora"): Telling("python", Story("training", container.id, started)),
+    }
+    if container.id in begun and len(container.stories) == 1:
+        shell = Shell(place(), running=begun[container.id])
+        server.new("main", shell, cwd="/workspace", created_at=started + 60)

@@ -1,39 +1,33 @@
 """What a login to a node comes to: each command that is asked for, known and answered.
 
 Nothing is run on the user's machine but the probe (and, where the user has asked for them, real
-shells: `local_shells`). The app's own commands are recognised by their
-wording; of the words in them only arguments may differ, and those are looked up in the demo's
-state. Every other command, and every key, is for the simulated shell.
+shells: `local_shells`). The app's own commands are recognised by their wording; of the words in
+them only arguments may differ, and those are looked up in the demo's state. Every other command,
+and every key, is for the simulated shell.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import shlex
-import time
 from collections.abc import Awaitable, Callable
 
 import asyncssh
 
-from gpuhop_tui.containers import reserve
 from gpuhop_tui.demo.engine.container import stamp
 from gpuhop_tui.demo.local_shells import LocalShells
 from gpuhop_tui.demo.machine import Machine, Seat
 from gpuhop_tui.demo.questions import REFUSED, answer, examined
+from gpuhop_tui.demo.recognised import arguments_of, inner_line, kind_of, words_of
+from gpuhop_tui.demo.shell.drive import drive
 from gpuhop_tui.demo.shell.shell import Running, Shell
 from gpuhop_tui.demo.tmux.client import AttachedClient
 from gpuhop_tui.demo.tmux.commands import run
 from gpuhop_tui.demo.tmux.control import ControlClient
 from gpuhop_tui.demo.tmux.program import Program
-from gpuhop_tui.demo.tmux.server import LOOK_SECONDS, Pane, Session, TmuxServer
-from gpuhop_tui.probe.delivery import probe_command
-from gpuhop_tui.sessions.hop_script import Header, attach_command, finish_command
-from gpuhop_tui.sessions.hop_target import HopTarget
-from gpuhop_tui.sessions.in_container import InContainer, piped_line
+from gpuhop_tui.demo.tmux.server import Pane, Session, TmuxServer
 from gpuhop_tui.sessions.model import TmuxSession
-from gpuhop_tui.sessions.shell import IDLE_SECONDS, shell_command
+from gpuhop_tui.sessions.shell import IDLE_SECONDS
 from gpuhop_tui.sessions.tmux_control import control_command
 
 Process = asyncssh.SSHServerProcess[bytes]
@@ -41,9 +35,6 @@ _Answering = Callable[[Process, list[str]], Awaitable[None]]
 
 _QUESTION_LIMIT = 1 << 20
 _START_SECONDS = 20.0
-_ARGUMENT = re.compile(r"\b([A-Za-z]+)=\$\{?(\d+)\}?;")
-_IN_CONTAINER = InContainer("0" * 64, "any")
-_ANY = HopTarget(), HopTarget.in_container(_IN_CONTAINER)
 
 
 class Login:
@@ -61,18 +52,17 @@ class Login:
         self._machine, self._seat = machine, seat
         self._run_probe = run_probe
         self._shells = shells
-        # By the text of the script that `sh -c` is given, or by the whole command.
         self._known: dict[str, _Answering] = {
-            shell_command(): self._questions,
-            "exec sh -s": self._question,
-            "exec sh": self._examination,
-            _script(f"exec sh -c {shlex.quote(reserve._SCRIPT)}"): self._start_lock,
-            _script(piped_line(_IN_CONTAINER, "")): self._piped,
-            **{
-                _script(attach_command(t, (1, 1), create=True, lend=False)): self._attach
-                for t in _ANY
-            },
-            **{_script(finish_command(t, Header())): self._finish for t in _ANY},
+            "questions": self._questions,
+            "question": self._question,
+            "examination": self._examination,
+            "lock": self._start_lock,
+            "attach": self._attach,
+            "finish": self._finish,
+            "piped": self._piped,
+            "attach inside": self._attach_inside,
+            "process": self._process_within,
+            "within": self._within,
         }
 
     async def serve(self, process: Process) -> None:
@@ -85,20 +75,17 @@ class Login:
             process.exit(1)
 
     async def _serve(self, process: Process, command: str | None) -> None:
-        if command is not None and self._run_probe is not None and is_probe(command):
+        kind = kind_of(command or "")
+        words = words_of(command or "")
+        known = self._known.get(kind)
+        if kind == "probe" and self._run_probe is not None:
             await self._run_probe(process)
-            return
-        words = _words(command or "")
-        script = words[3] if words[:3] == ["exec", "sh", "-c"] and len(words) > 3 else ""
-        if command != f"exec {shlex.join(words[1:])}":
-            script = ""  # there is more than the app's builders would write
-        known = self._known.get(command or "") or self._known.get(script)
-        if self._shells is not None and self._is_real(known, words):
+        elif self._shells is not None and _is_hop_to_node(kind, words):
             await self._shells.run(process, command or "")
+        elif kind == "tail":
+            await self._tail(process, command or "")
         elif known is not None:
             await known(process, words)
-        elif words[-1:] == ["gpuhop-tail"]:
-            await self._tail(process, command or "")
         elif command is not None and command.split()[:2] != ["exec", "sh"]:
             await drive(process, Running(self._seat.place(), command))
         elif command is None and process.term_type is not None:
@@ -106,14 +93,6 @@ class Login:
         else:
             process.stderr.write(b"This node is simulated: it runs nothing but the probe.\n")
             process.exit(REFUSED)
-
-    def _is_real(self, known: _Answering | None, words: list[str]) -> bool:
-        """Whether it is of a hop into the node itself, beside the simulated sessions: one of the
-        app's own scripts, word for word."""
-        if known not in (self._attach, self._finish):
-            return False
-        asked = _arguments(words)
-        return not asked["S"] and not asked.get("C")
 
     # Questions
 
@@ -192,7 +171,7 @@ class Login:
 
     async def _attach(self, process: Process, words: list[str]) -> None:
         """As `gpuhop_tui.sessions.hop_script` says: a header first, then the session."""
-        asked = _arguments(words)
+        asked = arguments_of(words)
         server = self._seat.server_at(asked["S"]) if asked["S"] else self._seat.hops
         session = server.find_session(asked["N"]) if server is not None else None
         state, since = self._look_in(asked.get("C", ""))
@@ -237,7 +216,7 @@ class Login:
         place = self._seat.place()
         if container:
             place = self._machine.inside(container, asked["user"], asked["at"])
-            line = _inner(line)
+            line = inner_line(line)
         elif asked["dir"] and place.files.is_folder(asked["dir"]):
             place.directory = asked["dir"]
         program: Program = Running(place, line) if run_id else Shell(place)
@@ -257,7 +236,7 @@ class Login:
         return session
 
     async def _finish(self, process: Process, words: list[str]) -> None:
-        asked = _arguments(words)
+        asked = arguments_of(words)
         server = self._seat.server_at(asked["S"]) if asked["S"] else self._seat.hops
         session = server.find_session(asked["N"]) if server is not None else None
         alive = session is not None and f"{session.id} {session.created_at}" == asked["was"]
@@ -271,9 +250,36 @@ class Login:
         process.stdout.write(f"gpuhop {facts}\n".encode() + output)
         process.exit(0)
 
+    async def _attach_inside(self, process: Process, words: list[str]) -> None:
+        """A client of a tmux server in a container."""
+        asked = arguments_of(words)
+        state, since = self._look_in(asked["C"])
+        if state != "running":
+            pid = next(self._machine.pids)
+            _Header(process, self._seat.name, pid, state, since).only("refused")
+            return
+        await self._inside(asked["C"], process, asked["inner"])
+
+    async def _process_within(self, process: Process, words: list[str]) -> None:
+        """A command of the app's in a container, its streams this session's."""
+        await self._inside(words[6], process, words[7])
+
+    async def _within(self, process: Process, words: list[str]) -> None:
+        """The same, of a hop."""
+        await self._inside(words[6], process, words[8])
+
+    async def _inside(self, identity: str, process: Process, command: str) -> None:
+        state, _ = self._look_in(identity)
+        if state != "running" or self._machine.engine is None:
+            process.stderr.write(f"the container is {state} (simulated)\n".encode())
+            process.exit(1)
+            return
+        container = self._machine.engine.containers[identity]
+        await Login(self._machine, self._machine.seat_in(container))._serve(process, command)
+
     async def _piped(self, process: Process, words: list[str]) -> None:
         """A command in a container, with the streams of this session."""
-        asked = _arguments(words)
+        asked = arguments_of(words)
         state, _ = self._look_in(asked["C"])
         if state != "running":
             process.stderr.write(f"the container is {state} (simulated)\n".encode())
@@ -315,53 +321,6 @@ class _Header:
         self._process.exit(0)
 
 
-async def drive(process: Process, program: Program) -> None:
-    """A program with the streams of a session, until it has ended or the session has."""
-    loop_time = asyncio.get_running_loop().time
-    is_terminal = process.term_type is not None
-    if is_terminal:
-        columns, rows = process.term_size[:2]
-        program.resized(columns or 80, rows or 24)
-
-    def show() -> None:
-        data = program.output(time.time())
-        if data:
-            process.stdout.write(data if is_terminal else data.replace(b"\r\n", b"\n"))
-
-    async def read() -> None:
-        while True:
-            try:
-                data = await process.stdin.read(4096)
-            except asyncssh.TerminalSizeChanged as change:
-                program.resized(change.width, change.height)
-                continue
-            except asyncssh.SignalReceived:
-                data = b"\x03"
-            except asyncssh.BreakReceived:
-                continue
-            if not data:
-                return
-            program.typed(data, time.time())
-            show()
-
-    reading = asyncio.ensure_future(read())
-    closed = asyncio.ensure_future(process.channel.wait_closed())
-    began = loop_time()
-    try:
-        show()
-        while program.ended is None and not closed.done():
-            pause = LOOK_SECONDS if loop_time() - began > 1 else 0.05
-            await asyncio.wait({closed}, timeout=pause)
-            show()
-    finally:
-        for task in (reading, closed):
-            task.cancel()
-        await asyncio.gather(reading, closed, return_exceptions=True)
-    with contextlib.suppress(OSError):
-        await process.stdout.drain()
-        process.exit(program.ended if program.ended is not None else 255)
-
-
 async def _line(process: Process) -> None:
     while True:
         try:
@@ -371,41 +330,13 @@ async def _line(process: Process) -> None:
             continue
 
 
-def is_probe(command: str) -> bool:
-    """Whether this is the probe's command; only numbers in it (the interval) may differ."""
-    words, probe = _words(command), shlex.split(probe_command())
-    return len(words) == len(probe) and all(
-        word == expected or re.fullmatch(r"[\d.]+", word)
-        for word, expected in zip(words, probe, strict=True)
-    )
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError:
-        return []
-
-
-def _script(command: str) -> str:
-    return shlex.split(command)[3]
-
-
-def _arguments(words: list[str]) -> dict[str, str]:
-    """A script's arguments by the names that it gives them itself: `S=$1; N=$2; …`."""
-    given = words[5:]
-    found: dict[str, str] = {}
-    for name, number in _ARGUMENT.findall(words[3]):
-        if int(number) <= len(given):
-            found.setdefault(name, given[int(number) - 1])
-    return found
-
-
-def _inner(line: str) -> str:
-    """The command that is meant for the container, of `in_container.enter_line`."""
-    words = _words(line)
-    return _arguments(words).get("cmd", "") if len(words) > 5 else ""
-
-
 def _boot(node: str) -> str:
     return f"simulated-{node}"
+
+
+def _is_hop_to_node(kind: str, words: list[str]) -> bool:
+    """Whether it is of a hop into the node itself, beside the simulated sessions."""
+    if kind not in ("attach", "finish"):
+        return False
+    asked = arguments_of(words)
+    return not asked["S"] and not asked.get("C")

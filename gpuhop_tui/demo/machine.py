@@ -111,6 +111,7 @@ class Machine:
         if seat is None or seat.name != _run_of(container):
             seat = _seat(_run_of(container), lambda: self.inside(container.id), 0)
             self._seats[container.id] = seat
+            contents.fill_container_tmux(container, seat.tmux, seat.place)
         return seat
 
     def ssh_container(self, port: int) -> Container | None:

@@ -19,7 +19,8 @@ from gpuhop_tui.demo.shell.shell import Running, Shell
 from gpuhop_tui.demo.tmux.commands import TmuxError, run_all
 from gpuhop_tui.demo.tmux.server import VERSION, Session, TmuxServer
 from gpuhop_tui.fleet.doctor import remote
-from gpuhop_tui.sessions import tmux, tmux_actions
+from gpuhop_tui.sessions import container_watch, tmux, tmux_actions
+from gpuhop_tui.sessions.in_container import FIND_ENGINE
 from gpuhop_tui.sessions.tmux import Tmux, Wanted
 from gpuhop_tui.sessions.tmux_actions import NewSession
 
@@ -40,7 +41,9 @@ def answer(machine: Machine, seat: Seat, script: str) -> Said | None:
     for of_seat in (_find, _list, _last_lines, _new_session, _act, _look_again):
         if (said := of_seat(seat, script)) is not None:
             return said
-    for of_machine in (_sockets, _around):
+    if seat is not machine.seat:
+        return None  # a container has no engine of its own, and none in it
+    for of_machine in (_sockets, _around, _containers, _in_container):
         if (said := of_machine(machine, script)) is not None:
             return said
     return None
@@ -212,6 +215,66 @@ def meant(server: TmuxServer, session: Session) -> str:
 def _look_again(_: Seat, script: str) -> Said | None:
     """`have_end_told`: there are no processes here, and so nothing was missed."""
     return Said() if re.fullmatch(r"kill -CHLD \d+( \d+)*", script) else None
+
+
+# Containers' own tmux servers
+
+
+def _containers(machine: Machine, script: str) -> Said | None:
+    """What each of them has that has a tmux server."""
+    word = _WORD.search(script)
+    found = re.search(r"^for K in (\S+)", script, re.MULTILINE)
+    if word is None or found is None:
+        return None
+    socket = shlex.split(found[1])[0]
+    if script != container_watch.containers_script(socket, word[0]):
+        return None
+    if socket != DOCKER_SOCKET or machine.engine is None or not machine.may_use_docker:
+        return Said()
+    parts = []
+    for container in machine.engine.containers.values():
+        seat = machine.seat_in(container) if container.running else None
+        if seat is not None and seat.tmux.sessions:
+            parts.append(f"{word[0]}container:{container.id} {container.name} {socket}\n")
+            parts.append(_look(seat, word[0]))
+    return Said(text="".join(parts))
+
+
+def _look(seat: Seat, word: str) -> str:
+    """What `sessions.tmux.look_script` prints: all at once."""
+    there = _tmux(seat)
+    panes = [
+        Wanted(server.socket, window.pane.id, (0, window.pane.screen.height - 1))
+        for server in seat.servers
+        for _, window in server.all_windows()
+    ]
+    found = _find(seat, tmux.find_script())
+    listed = _list(seat, tmux.list_script(there, word))
+    lines = _last_lines(seat, tmux.last_lines_script(there, panes, word))
+    parts = [part.text if part is not None else "" for part in (found, listed, lines)]
+    return f"{parts[0]}{word}list\n{parts[1]}{word}lines\n{parts[2]}"
+
+
+_WITHIN = re.compile(
+    r"K=(?P<socket>[^\n]*)\n" + re.escape(FIND_ENGINE) + r"\n"
+    r"E exec (?:-u \S+ )?(?P<id>[0-9a-f]{64}) sh -c (?P<script>.*)\n",
+    re.DOTALL,
+)
+
+
+def _in_container(machine: Machine, script: str) -> Said | None:
+    """A question to a container, asked through the node."""
+    found = _WITHIN.fullmatch(script)
+    if found is None or machine.engine is None:
+        return None
+    try:
+        (inner,) = shlex.split(found["script"])
+    except ValueError:
+        return None
+    container = machine.engine.containers.get(found["id"])
+    if container is None or not container.running or not machine.may_use_docker:
+        return Said(1, "Error response from daemon: the container is not running (simulated)\n")
+    return answer(machine, machine.seat_in(container), inner)
 
 
 # The engine's surroundings: `gpuhop_tui.containers`

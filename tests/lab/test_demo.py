@@ -30,12 +30,14 @@ from gpuhop_tui.containers.logs import logs
 from gpuhop_tui.containers.pull import pull
 from gpuhop_tui.containers.spec import Gpus, from_template
 from gpuhop_tui.demo.fleet import DemoFleet, DemoServers, open_demo
+from gpuhop_tui.demo.scenario import container_id
 from gpuhop_tui.demo.templates import TEMPLATES
 from gpuhop_tui.fleet.containers import NodeContainers
 from gpuhop_tui.probe.delivery import probe_command
 from gpuhop_tui.probe.sample import Sample
-from gpuhop_tui.sessions.hop_script import attach_command
+from gpuhop_tui.sessions.hop_script import Header, attach_command, finish_command
 from gpuhop_tui.sessions.hop_target import HopTarget
+from gpuhop_tui.sessions.in_container import InContainer
 from gpuhop_tui.sessions.shell import shell_command
 from gpuhop_tui.ssh.prompts import NoPrompter
 from tests.unit.cli.terminal import Terminal
@@ -302,6 +304,23 @@ def connect_node(servers: DemoServers, bastion: Any) -> Any:
     )
 
 
+async def test_a_session_in_a_container_is_attached_to(servers: DemoServers) -> None:
+    place = InContainer(container_id("tomas-dev"), "tomas-dev")
+    target = HopTarget.attached("main", "/tmp/tmux-0/default", place)
+    command = attach_command(target, (80, 24), create=False, lend=False)
+    async with connect(servers, "edge") as bastion, connect_node(servers, bastion) as node:
+        options = {"term_type": "xterm", "term_size": (80, 24), "encoding": None}
+        async with node.create_process(command, **options) as process:
+            assert b"mode=tmux" in await process.stdout.readuntil(b"\x07")
+            process.stdin.write(b"\n")
+            assert b"epoch" in await process.stdout.readuntil(b"it/s")
+            process.stdin.write(b"\x02d")
+            assert b"detached (from session main)" in await process.stdout.read()
+        assert process.exit_status == 0
+        finish = finish_command(target, Header("tmux", "$0", "1"))
+        assert str((await node.run(finish)).stdout).startswith("gpuhop alive=0;")
+
+
 # The nodes' engines, by the app's own core
 
 
@@ -521,3 +540,16 @@ def test_real_shells_only_where_they_are_asked_for(desk: Desk) -> None:
         until(desk.is_clean)
     finally:
         terminal.close()
+
+
+async def test_real_shells_are_for_the_apps_own_hops_alone(tmp_path: Path) -> None:
+    servers = await DemoServers.start(shells=True)
+    try:
+        hop = attach_command(HopTarget(), (80, 24), create=True, lend=False)
+        async with connect(servers, "edge") as bastion, connect_node(servers, bastion) as node:
+            for command in (f"touch {tmp_path}/ran", f"{hop}; touch {tmp_path}/ran"):
+                done = await node.run(command, stdin=asyncssh.DEVNULL)
+                assert done.exit_status in (126, 127)
+    finally:
+        await servers.close()
+    assert list(tmp_path.iterdir()) == []

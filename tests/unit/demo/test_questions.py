@@ -16,6 +16,8 @@ from gpuhop_tui.demo.machine import DOCKER_SOCKET, Machine
 from gpuhop_tui.demo.questions import Said, answer, examined
 from gpuhop_tui.fleet.doctor import remote
 from gpuhop_tui.sessions import tmux, tmux_actions
+from gpuhop_tui.sessions.container_shell import ContainerShell
+from gpuhop_tui.sessions.container_watch import ContainerSessions
 from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
 from gpuhop_tui.sessions.shell import Answer, RemoteShell
 from gpuhop_tui.sessions.tmux import Tmux, wanted
@@ -203,3 +205,24 @@ def test_a_question_with_more_in_it_is_refused(node: Machine, number: int) -> No
     within = script.replace(" ", " ;touch x;", 1)
     for more in (f"{script}\ntouch ran", f"touch ran\n{script}", within):
         assert answer(node, node.seat, more) is None
+
+
+async def test_sessions_in_containers_are_listed_and_acted_upon(node: Machine) -> None:
+    shell: RemoteShell = Shell(node)  # type: ignore[assignment]
+    (session,) = await ContainerSessions(shell).look()
+    assert (session.name, session.container) == ("main", "jonas-lora")
+    pane = session.active_pane
+    assert pane is not None
+    assert "loss" in (pane.last_line or "")
+    assert session.place is not None
+    await kill_session(ContainerShell(shell, session.place), session)
+    assert await ContainerSessions(shell).look() == ()
+
+
+async def test_a_container_that_was_restarted_has_no_sessions(node: Machine) -> None:
+    assert node.engine is not None
+    container = node.engine.find("jonas-lora")
+    node.engine.stop(container)
+    node.engine.start(container)
+    shell: RemoteShell = Shell(node)  # type: ignore[assignment]
+    assert await ContainerSessions(shell).look() == ()
