@@ -57,12 +57,17 @@ class KnownHosts:
 
     def lookup(self, hop: Hop) -> KnownKeys:
         """The keys on file for `hop`; an unreadable or missing file holds none."""
+        known = self.beside_files(hop)
+        if hop.pinned_host_key is None:
+            for file in hop.known_hosts_files:
+                known = known.joined(keys_for(hop, self._load(file)))
+        return known
+
+    def beside_files(self, hop: Hop) -> KnownKeys:
+        """The keys of `hop` that stand in no file: the pinned one, or those accepted once."""
         if hop.pinned_host_key is not None:
             return KnownKeys(trusted=[asyncssh.import_public_key(hop.pinned_host_key)])
-        known = KnownKeys(trusted=list(self._accepted_once.get(_entry_name(hop), ())))
-        for file in hop.known_hosts_files:
-            known = known.joined(keys_for(hop, self._load(file)))
-        return known
+        return KnownKeys(trusted=list(self._accepted_once.get(_entry_name(hop), ())))
 
     def lines(self, hop: Hop) -> list[Line]:
         """Every line that speaks of `hop`, for telling a person which one no longer holds."""

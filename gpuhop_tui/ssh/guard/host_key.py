@@ -20,10 +20,13 @@ class HostKeyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """`blob` is the key alone; `authority`, of a certificate, the key of who has signed it."""
+    """`blob` is the key alone; `authority`, of a certificate, the key of who has signed it, and
+    `principals` the hosts that it was signed for: none where it is no host's, or does not hold
+    now."""
 
     blob: bytes
     authority: bytes | None = None
+    principals: tuple[str, ...] = ()
     _key: Any = field(default=None, repr=False, compare=False)
 
     @property
@@ -47,12 +50,20 @@ def read_host_key(data: bytes) -> HostKey:
         if b"-cert-v01@openssh.com" in data[4:68]:
             certificate: Any = decode_ssh_certificate(data)
             key, signer = certificate.key, certificate.signing_key
-            return HostKey(key.public_data, signer.public_data, key)
+            return HostKey(key.public_data, signer.public_data, _principals(certificate), key)
         key = decode_ssh_public_key(data)
-        return HostKey(key.public_data, None, key)
+        return HostKey(key.public_data, _key=key)
     except Exception as error:  # as above
         reason = str(error) if isinstance(error, asyncssh.KeyImportError) else "not a host key"
         raise HostKeyError(reason) from None
+
+
+def _principals(certificate: Any) -> tuple[str, ...]:
+    try:
+        certificate.validate(asyncssh.public_key.CERT_TYPE_HOST, None)
+    except ValueError:
+        return ()
+    return tuple(certificate.principals)
 
 
 def plain_key(data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Names for host keys: of the config, of known_hosts, hashed ones too."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,47 @@ def test_hashed_entries_are_guessed(known):
     assert names(known).names == ("gpu-02", "[10.0.0.2]:2222", "github.com")
 
 
-def test_a_certificate_goes_by_its_authority(known):
-    authority = key()
-    certificate = authority.generate_host_certificate(HOST, "h", principals=["h"]).public_data
-    known.write_text(f"@cert-authority *.example {public(authority)}\nplain {public(HOST)}\n")
-    assert names(known, read_host_key(certificate)).names == ("*.example", "plain")
+AUTHORITY = key()
+
+
+def certified(principals, **options):
+    made = AUTHORITY.generate_host_certificate(HOST, "h", principals=principals, **options)
+    return read_host_key(made.public_data)
+
+
+def test_a_certificate_goes_by_the_hosts_that_it_is_for(known):
+    known.write_text(f"@cert-authority *.example {public(AUTHORITY)}\nplain {public(HOST)}\n")
+    shown = certified(["gpu-9.example", "gpu-9.elsewhere"])
+    assert names(known, shown).names == ("plain", "gpu-9.example")
     assert names(known).names == ("plain",)
+
+
+@pytest.mark.parametrize("principal", ["10.0.0.2", "10.0.0.*"])
+def test_a_node_of_the_config_with_a_certificate(known, principal):
+    known.write_text(f"@cert-authority * {public(AUTHORITY)}\n")
+    assert names(known, certified([principal])).names[0] == "gpu-02"
+
+
+def test_a_certificate_names_no_host_that_it_is_not_for(known):
+    known.write_text(f"@cert-authority * {public(AUTHORITY)}\n")
+    assert names(known, certified(["10.0.0.3"])).names == ("10.0.0.3",)
+    assert names(known, certified([])).names == ()
+    old = certified(["10.0.0.2"], valid_after=0, valid_before=1000)
+    assert names(known, old).names == ()
+    user = AUTHORITY.generate_user_certificate(HOST, "u", principals=["10.0.0.2"])
+    assert names(known, read_host_key(user.public_data)).names == ()
+
+
+def test_a_big_file_costs_next_to_nothing(known):
+    others = [public(key()) for _ in range(20)]
+    lines = [f"|1|{'A' * 27}=|{'A' * 27}= {others[i % 20]}" for i in range(10_000)]
+    known.write_text("\n".join([*lines, f"[10.0.0.2]:2222 {public(HOST)}"]))
+    hops = [
+        Hop(f"gpu-{n:02}", f"10.0.0.{n}", 2222, "u", known_hosts_files=(known,)) for n in range(40)
+    ]
+    began = time.process_time()
+    assert HostNames(KnownHosts(), hops).of(TRUE).names == ("gpu-02", "[10.0.0.2]:2222")
+    assert time.process_time() - began < 0.5
 
 
 def test_a_revoked_key(known):
