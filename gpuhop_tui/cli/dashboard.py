@@ -105,7 +105,7 @@ def open_configured(config: Path | None) -> OpenFleet:
             return first_run(path)
         loaded = opening.load(path)
         opening.warnings(path)
-        source = await opening.build_fleet(loaded, prompter, retry=True)
+        source = await opening.build_fleet(loaded, prompter, retry=True, keep_past=True)
         return Opened(
             source,
             loaded.ui.theme,

@@ -87,15 +87,22 @@ def warnings(path: Path) -> list[str]:
 
 
 async def build_fleet(
-    config: Config, prompter: Prompter, *, only: Sequence[str] = (), retry: bool
+    config: Config,
+    prompter: Prompter,
+    *,
+    only: Sequence[str] = (),
+    retry: bool,
+    keep_past: bool = False,
 ) -> FleetSource:
-    """The fleet of a config, not yet started. Raises `CommandError` for an unknown node."""
+    """The fleet of a config, not yet started; `keep_past`, unless the config says otherwise.
+    Raises `CommandError` for an unknown node."""
     from gpuhop_tui.config.resolve import plan_fleet
 
     whole = await plan_fleet(config)
     plan = choose_nodes(whole, only)
 
     from gpuhop_tui.fleet.fleet import Fleet
+    from gpuhop_tui.fleet.store.database import default_path
     from gpuhop_tui.ssh.guard.settings import guard_settings
 
     socket = config.agent.socket
@@ -107,6 +114,8 @@ async def build_fleet(
         key_lifetime=config.agent.key_lifetime,
         retry=retry,
         guard=guard_settings(config, whole),
+        store=default_path() if keep_past and config.history.keep else None,
+        store_limit=config.history.limit,
     )
 
 

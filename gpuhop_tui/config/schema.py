@@ -110,6 +110,16 @@ def _size(text: str) -> str:
     return text
 
 
+def _size_in_bytes(value: Any) -> Any:
+    """Bytes of a size as `_size` has it, or of a number."""
+    if not isinstance(value, str):
+        return value
+    _size(value)
+    number = value.lower().rstrip("bikmgt ")
+    unit = value.lower()[len(number) :].strip()[:1] or "b"
+    return int(float(number) * 1024 ** "bkmgt".index(unit))
+
+
 def _ports(text: str) -> str:
     numbers = [int(number) for number in re.findall(r"(?:^|:)(\d+)(?=:|/|$)", text)]
     if not _PORTS.fullmatch(text) or not all(1 <= number <= 65535 for number in numbers):
@@ -466,6 +476,17 @@ class TemplateConfig(_Table):
     """[templates.build]. Default: the image is pulled."""
 
 
+class HistoryConfig(_Table):
+    """[history]: the past of the GPUs, kept across restarts under the user's state directory."""
+
+    keep: bool = True
+    """Whether it is kept; where not, the graphs begin with each start. Default: true."""
+
+    limit: Annotated[int, BeforeValidator(_size_in_bytes), Field(ge=1 << 20)] = 64 << 20
+    """Size that its file may have, such as "64mb", at least "1mb"; the oldest goes first. Loaded as
+    bytes. Default: "64mb"."""
+
+
 class Config(_Table):
     """The whole file."""
 
@@ -474,6 +495,9 @@ class Config(_Table):
 
     agent: AgentConfig = AgentConfig()
     """[agent]"""
+
+    history: HistoryConfig = HistoryConfig()
+    """[history]"""
 
     alerts: AlertsConfig = AlertsConfig()
     """[alerts]"""

@@ -8,22 +8,26 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.config.plan import Plan, PlannedBastion, PlannedNode
 from gpuhop_tui.fleet.containers import NodeContainers, with_container_names, with_gpu_memory
-from gpuhop_tui.fleet.history import History
 from gpuhop_tui.fleet.jobs.book import JobBook
 from gpuhop_tui.fleet.jobs.places import with_session_names
 from gpuhop_tui.fleet.monitor import NodeMonitor
+from gpuhop_tui.fleet.past import Past
+from gpuhop_tui.fleet.past_jobs import PastJob
 from gpuhop_tui.fleet.ports import memory as ports_memory
 from gpuhop_tui.fleet.ports.node import NodePorts
 from gpuhop_tui.fleet.sessions import NodeSessions
 from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
 from gpuhop_tui.fleet.state_file import StateFile
+from gpuhop_tui.fleet.store.database import LIMIT_BYTES
+from gpuhop_tui.fleet.store.points import StoredPoint
 from gpuhop_tui.problem import ErrorKind, Problem
-from gpuhop_tui.sessions.hop import EXIT_NO_LINK, run_hop
+from gpuhop_tui.sessions.hop import EXIT_NO_LINK, Tell, run_hop
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.ssh.agent import Agent
 from gpuhop_tui.ssh.guard.guard import GuardSettings
@@ -58,16 +62,19 @@ class Fleet:
         probe_only: str = "",
         guard: GuardSettings | None = None,
         remember_hops: bool = True,
+        store: Path | None = None,
+        store_limit: int = LIMIT_BYTES,
     ) -> None:
         """`sample_interval` and `key_lifetime` are seconds; without `retry` a link that fails
         stays down. `probe_only` says why the nodes run nothing beside the probe, if so. `guard`:
         what a lent agent may be used for. `remember_hops`: to offer them again after a crash, and
-        to keep the forwarded ports that the user saves."""
+        to keep the forwarded ports that the user saves. `store`: the file that keeps the past
+        across restarts, of at most `store_limit` bytes; None: it is kept in memory only."""
         self._remember_hops = remember_hops
         self._plan = plan
         self._probe_only = probe_only
         self._interval = sample_interval
-        self._history = History()
+        self._past = Past(store, store_limit, self._tell)
         self.network = Network(
             prompter=prompter,
             agent=Agent.from_environment(agent_socket),
@@ -105,6 +112,7 @@ class Fleet:
 
     async def start(self) -> None:
         """Begins to connect to every node whose route is known. Returns at once."""
+        await self._past.start()
         for node in self._plan.nodes:
             if isinstance(node.route, Route):
                 self._watch_node(node, node.route)
@@ -123,6 +131,7 @@ class Fleet:
         closing = [each.close() for each in self._sessions.values()]
         closing += [each.close() for each in self._containers.values()]
         closing += [each.close() for each in self._ports.values()]
+        closing.append(self._past.close())
         await asyncio.gather(*closing, return_exceptions=True)
         await self.network.close()
 
@@ -141,7 +150,17 @@ class Fleet:
             self._subscribers.discard(changed)
 
     def history(self, node: str, gpu_index: int) -> Sequence[HistoryPoint]:
-        return self._history.points(node, gpu_index)
+        return self._past.recent(node, gpu_index)
+
+    async def past(
+        self, node: str, gpu_index: int, since: float, until: float
+    ) -> Sequence[StoredPoint]:
+        """All figures of one GPU between two times, oldest first, gaps as such."""
+        return await self._past.points(node, gpu_index, since, until)
+
+    async def past_jobs(self) -> Sequence[PastJob]:
+        """The jobs that ended in the last seven days, as far as that was seen, newest first."""
+        return await self._past.jobs()
 
     def retry(self, name: str | None = None) -> None:
         """Tries the named node or bastion now, and the bastions before it; None: all of them."""
@@ -171,6 +190,7 @@ class Fleet:
         *,
         is_asking: Callable[[], bool] = lambda: False,
         on_terminal: Callable[[Terminal | None], None] = lambda _terminal: None,
+        on_line: Callable[[Tell | None], None] = lambda _tell: None,
     ) -> HopResult:
         """Hands the terminal over to a session on a node or bastion until it is left. See
         `run_hop`.
@@ -187,6 +207,7 @@ class Fleet:
             target,
             is_asking=is_asking,
             on_terminal=on_terminal,
+            on_line=on_line,
             remember=self._remember_hops,
         )
 
@@ -274,6 +295,7 @@ class Fleet:
             refused = probe_only if self._probe_only and link.is_up else None
             listing, found = containers.listing, sessions.sessions
             jobs.update(state.sample, state.stale, found, listing, time.time())
+            self._past.saw_jobs(jobs.jobs)
             sample = with_session_names(state.sample, found)
             self._nodes[name] = replace(
                 state,
@@ -307,8 +329,8 @@ class Fleet:
             link,
             self._interval,
             changed,
-            sampled=lambda sample: self._history.record(name, sample),
-            gap=lambda: self._history.gap(name, time.time()),
+            sampled=lambda sample: self._past.record(name, sample),
+            gap=lambda: self._past.gap(name),
         )
         self._monitors[name] = monitor
         self._tasks.append(asyncio.create_task(monitor.run(), name=f"monitor {name}"))
@@ -360,7 +382,9 @@ class Fleet:
             lendings,
             guard.events,
             guard.locked,
-            sum(len(each.forwards) for each in self._ports.values()),
+            forwarded_ports=sum(len(each.forwards) for each in self._ports.values()),
+            past_problem=self._past.problem,
+            past_notice=self._past.notice,
         )
 
 

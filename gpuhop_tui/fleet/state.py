@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from gpuhop_tui.fleet.containers import NodeContainers
     from gpuhop_tui.fleet.doctor.examine import Scope
     from gpuhop_tui.fleet.doctor.finding import Finding
+    from gpuhop_tui.fleet.past_jobs import PastJob
     from gpuhop_tui.fleet.ports.node import NodePorts
     from gpuhop_tui.fleet.sessions import NodeSessions
+    from gpuhop_tui.fleet.store.points import StoredPoint
+    from gpuhop_tui.sessions.hop import Tell
     from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
     from gpuhop_tui.ssh.keychain import Keychain
     from gpuhop_tui.ssh.terminal import Terminal
@@ -79,6 +82,8 @@ class FleetState:
     lendings: tuple[Lending, ...] = ()  # the same, with all that is known of each
     signatures: tuple[SignatureEvent, ...] = ()  # the guard's last decisions, oldest first
     agent_locked: bool = False  # whether everything is refused to whom the agent is lent to
+    past_problem: str = ""  # why the past is not kept across restarts, where it should be
+    past_notice: str = ""  # what became of a file of the past that was broken
     forwarded_ports: int = 0  # local ports that lead to nodes
 
     def node(self, name: str) -> NodeState | None:
@@ -103,6 +108,17 @@ class FleetSource(Protocol):
         """The recent past of one GPU, oldest first, bounded."""
         ...
 
+    async def past(
+        self, node: str, gpu_index: int, since: float, until: float
+    ) -> Sequence[StoredPoint]:
+        """All figures of one GPU between two times (seconds since the epoch), oldest first, each
+        for as long as it held; gaps as such."""
+        ...
+
+    async def past_jobs(self) -> Sequence[PastJob]:
+        """The jobs that ended in the last seven days, as far as that was seen, newest first."""
+        ...
+
     def retry(self, name: str | None = None) -> None:
         """Try the named bastion's or node's link now, blocked or waiting; None: all of them."""
         ...
@@ -122,6 +138,7 @@ class FleetSource(Protocol):
         *,
         is_asking: Callable[[], bool],
         on_terminal: Callable[[Terminal | None], None],
+        on_line: Callable[[Tell | None], None],
     ) -> HopResult:
         """Hands the terminal over to a session on a node until it is left. See `run_hop`."""
         ...

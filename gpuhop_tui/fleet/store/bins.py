@@ -7,7 +7,7 @@ bounded space.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from gpuhop_tui.fleet.summary import memory_percent
@@ -37,33 +37,41 @@ class Figures:
 
 NAMES = tuple(each.name for each in fields(Figures))
 
-_SCALES = {
-    "utilization_percent": 100,
-    "memory_percent": 100,
-    "power_watts": 10,
-    "temperature_celsius": 10,
-}
-_NONE = -1 << 31
-_ENTRY = struct.Struct("<HH4i")  # index, count of samples, the figures times their scales
+_SCALES = (100, 100, 10, 10)  # of the figures in their order: two digits hold what is measured
+_NONE = -(1 << 15)
+_MOST = (1 << 15) - 1
+_ENTRY = struct.Struct("<HH4h4h")  # index, count of samples, means and peaks times their scales
 
 
 @dataclass(frozen=True, slots=True)
 class Binned:
-    """`figures` of a GPU, from so many samples."""
+    """Means and highest figures of a GPU, from so many samples."""
 
     count: int
     figures: Figures
+    peaks: Figures
 
     def joined(self, other: Binned) -> Binned:
-        """Both as one, weighted by their samples."""
-        values = {}
-        for name in NAMES:
-            one, two = getattr(self.figures, name), getattr(other.figures, name)
-            if one is None or two is None:
-                values[name] = two if one is None else one
-            else:
-                values[name] = (one * self.count + two * other.count) / (self.count + other.count)
-        return Binned(self.count + other.count, Figures(**values))
+        """Both as one, the means weighted by their samples."""
+        count = self.count + other.count
+
+        def mean(one: float, two: float) -> float:
+            return (one * self.count + two * other.count) / count
+
+        means = _combined(self.figures, other.figures, mean)
+        return Binned(count, means, _combined(self.peaks, other.peaks, max))
+
+
+def _combined(one: Figures, two: Figures, how: Callable[[float, float], float]) -> Figures:
+    """Figure by figure; one that only one of them has is taken as it is."""
+    values: list[float | None] = []
+    for name in NAMES:
+        first, second = getattr(one, name), getattr(two, name)
+        if first is None or second is None:
+            values.append(second if first is None else first)
+        else:
+            values.append(how(first, second))
+    return Figures(*values)
 
 
 Row = dict[int, Binned]
@@ -74,13 +82,14 @@ def row_of(sample: Sample) -> Row:
     """One sample as a row; a GPU of which nothing is known is left out."""
     row = {}
     for gpu in sample.gpus:
-        figures = _figures(gpu)
+        figures = figures_of(gpu)
         if figures != Figures():
-            row[gpu.index] = Binned(1, figures)
+            row[gpu.index] = Binned(1, figures, figures)
     return row
 
 
-def _figures(gpu: Gpu) -> Figures:
+def figures_of(gpu: Gpu) -> Figures:
+    """What is kept of one GPU of a sample."""
     return Figures(
         gpu.utilization_percent, memory_percent(gpu), gpu.power_watts, gpu.temperature_celsius
     )
@@ -98,32 +107,33 @@ def joined(rows: Iterable[Row]) -> Row:
 
 def pack(row: Row) -> bytes:
     return b"".join(
-        _ENTRY.pack(index, min(binned.count, 0xFFFF), *_scaled(binned.figures))
-        for index, binned in sorted(row.items())
+        _ENTRY.pack(index, min(each.count, 0xFFFF), *_scaled(each.figures), *_scaled(each.peaks))
+        for index, each in sorted(row.items())
         if 0 <= index <= 0xFFFF
     )
 
 
-def unpack(data: bytes) -> Row:
-    """What `pack` made. Raises ValueError where it is something else."""
+def unpack(data: bytes, only: int | None = None) -> Row:
+    """What `pack` made, or no more of it than one GPU. Raises ValueError where it is something
+    else."""
     if len(data) % _ENTRY.size:
         raise ValueError("not a row of figures")
     row = {}
     for index, count, *values in _ENTRY.iter_unpack(data):
-        known = {
-            name: None if value == _NONE else value / _SCALES[name]
-            for name, value in zip(NAMES, values, strict=True)
-        }
-        row[index] = Binned(max(1, count), Figures(**known))
+        if only is None or index == only:
+            row[index] = Binned(max(1, count), _figures(values[:4]), _figures(values[4:]))
     return row
 
 
 def _scaled(figures: Figures) -> Iterator[int]:
-    for name in NAMES:
+    for name, scale in zip(NAMES, _SCALES, strict=True):
         value = getattr(figures, name)
-        yield (
-            _NONE if value is None else max(-(1 << 30), min(1 << 30, round(value * _SCALES[name])))
-        )
+        yield _NONE if value is None else max(-_MOST, min(_MOST, round(value * scale)))
+
+
+def _figures(scaled: Sequence[int]) -> Figures:
+    values = zip(scaled, _SCALES, strict=True)
+    return Figures(*(None if value == _NONE else value / scale for value, scale in values))
 
 
 class OpenBins:
@@ -144,6 +154,10 @@ class OpenBins:
             if before is not None:
                 yield tier, *before
             self._open[tier] = (start, row)
+
+    def of(self, tier: Tier) -> tuple[int, Row] | None:
+        """The open bin of a tier, as far as it is."""
+        return self._open.get(tier)
 
     def end(self) -> Iterator[tuple[Tier, int, Row]]:
         """All of them, as far as they are."""

@@ -37,7 +37,7 @@ figures = st.builds(
     st.none() | st.floats(-50, 200),
 )
 rows = st.dictionaries(
-    st.integers(0, 255), st.builds(Binned, st.integers(1, 600), figures), max_size=16
+    st.integers(0, 255), st.builds(Binned, st.integers(1, 600), figures, figures), max_size=16
 )
 
 
@@ -61,11 +61,15 @@ def test_a_row_comes_back_as_it_was(row: dict[int, Binned]) -> None:
     assert set(back) == set(row)
     for index, binned in row.items():
         assert back[index].count == binned.count
-        for name, accuracy in zip(Figures.__slots__, (0.006, 0.006, 0.06, 0.06), strict=True):
-            value = getattr(binned.figures, name)
-            assert getattr(back[index].figures, name) == (
-                None if value is None else pytest.approx(value, abs=accuracy)
-            )
+        for part in ("figures", "peaks"):
+            was, now = getattr(binned, part), getattr(back[index], part)
+            for name, accuracy in zip(Figures.__slots__, (0.006, 0.006, 0.06, 0.06), strict=True):
+                value = getattr(was, name)
+                assert getattr(now, name) == (
+                    None if value is None else pytest.approx(value, abs=accuracy)
+                )
+    for index in row:
+        assert unpack(pack(row), index) == {index: back[index]}
 
 
 @given(st.binary(max_size=200))
@@ -100,7 +104,7 @@ def test_bins_end_when_time_passes_them() -> None:
     assert not list(bins.add(109, row_of(sample(109, 40))))
     ((tier, at, row),) = bins.add(110, row_of(sample(110, 90)))
     assert (tier, at) == (FINE, 100)
-    assert row[0] == Binned(2, Figures(30, 50, 100, None))
+    assert row[0] == Binned(2, Figures(30, 50, 100, None), Figures(40, 50, 100, None))
     assert {tier for tier, _, _ in bins.end()} == set(TIERS)
 
 
@@ -128,8 +132,10 @@ async def test_what_was_recorded_is_there_after_a_restart_with_its_gap(path: Pat
     store = Store(path)
     await store.start()
     points = await store.points("gpu-01", 0, now - 60, now + 60)
-    utilization = [point.figures and point.figures.utilization_percent for point in points]
-    assert utilization == [20, None, None, None, 80]
+    told = [(p.at - now, p.seconds, p.figures and p.figures.utilization_percent) for p in points]
+    assert told == [(0, 10, 20), (10, 30, None), (40, 10, 80)]
+    assert points[0].peaks is not None
+    assert points[0].peaks.utilization_percent == 30
     assert await store.points("gpu-01", 1, now - 60, now + 60) == []
     assert await store.points("gpu-02", 0, now - 60, now + 60) == []
     await store.close()
@@ -147,7 +153,7 @@ async def test_two_programs_at_once_lose_nothing(path: Path) -> None:
     await asyncio.gather(*(store.close() for store in stores))
     database = Database(path)
     ((_, row),) = database.rows("gpu-01", FINE, now, now + 9)
-    assert row[0] == Binned(2, Figures(20, 50, 100, None))
+    assert row[0] == Binned(2, Figures(20, 50, 100, None), Figures(30, 50, 100, None))
     assert database.rows("gpu-02", MIDDLE, now, now + 9)
     database.close()
 
@@ -192,7 +198,7 @@ def test_old_bins_go_and_the_file_stays_within_its_limit(path: Path) -> None:
     limit = 256 << 10
     database = Database(path, limit)
     now = time.time()
-    row = {index: Binned(5, Figures(1, 2, 3, 4)) for index in range(64)}
+    row = {index: Binned(5, Figures(1, 2, 3, 4), Figures(1, 2, 3, 4)) for index in range(64)}
     database.add([("old", FINE, int(now) - FINE.keep - 60, row)])
     database.add(("gpu-01", TIERS[2], int(now) - 600 * number, row) for number in range(1000))
     assert path.stat().st_size + path.with_name(path.name + "-wal").stat().st_size > limit
@@ -207,10 +213,26 @@ def test_old_bins_go_and_the_file_stays_within_its_limit(path: Path) -> None:
 
 def test_notes_are_replaced_and_come_in_order(path: Path) -> None:
     database = Database(path)
-    database.note("job", "b", 2.0, {"name": "b"})
-    database.note("job", "a", 1.0, {"name": "a"})
-    database.note("job", "b", 3.0, {"name": "b", "state": "finished"})
-    assert database.notes("job", 0) == [{"name": "a"}, {"name": "b", "state": "finished"}]
-    assert database.notes("job", 2.0) == [{"name": "b", "state": "finished"}]
+    database.add([], [("job", "b", 2.0, {"name": "b"})])
+    database.add([], [("job", "a", 1.0, {"name": "a"})])
+    database.add([], [("job", "b", 3.0, {"name": "b", "state": "finished"})])
+    second = ("b", 3.0, {"name": "b", "state": "finished"})
+    assert database.notes("job", 0) == [("a", 1.0, {"name": "a"}), second]
+    assert database.notes("job", 2.0) == [second]
     assert database.notes("alert", 0) == []
     database.close()
+
+
+async def test_a_note_is_there_before_it_is_written_and_after_a_restart(path: Path) -> None:
+    store = Store(path)
+    await store.start()
+    store.note("job", "b", 2.0, {"name": "b"})
+    store.note("job", "a", 1.0, {"name": "a"})
+    store.note("job", "b", 2.0, {"name": "b", "state": "finished"})
+    expected = [{"name": "a"}, {"name": "b", "state": "finished"}]
+    assert await store.notes("job", 0) == expected
+    await store.close()
+    store = Store(path)
+    await store.start()
+    assert await store.notes("job", 0) == expected
+    await store.close()
