@@ -42,6 +42,7 @@ TEMPLATE = TemplateConfig.model_validate({
     "ulimits": ("memlock=-1", "nofile=1024:4096"),
     "labels": {"team": "nlp"},
     "ssh_port": 2222,
+    "forward_agent": True,
     "build": {"preset": "pytorch-ssh", "base": "debian:12"},
 })  # fmt: skip
 

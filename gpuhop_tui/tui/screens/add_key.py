@@ -9,13 +9,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.types import CSSPathType
-from textual.widgets import Button, Checkbox, Input, Static
+from textual.widgets import Button, Input, Static
 
 from gpuhop_tui.ssh.key_care import KeyFileFacts, read_lifetime
 from gpuhop_tui.ssh.keychain import PASSPHRASE, KeychainError
 from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.render.units import brief
 from gpuhop_tui.tui.screens.dialog import Dialog
+from gpuhop_tui.tui.widgets.tick import Tick
 
 if TYPE_CHECKING:
     from gpuhop_tui.ssh.keychain import Keychain
@@ -48,7 +49,7 @@ class AddKeyDialog(Dialog[bool]):
             text = brief(usual).replace(" ", "") if usual else ""
             lifetime = Input(text, placeholder="until the agent ends", id=LIFETIME, compact=True)
             yield from self._field(LIFETIME, lifetime)
-            yield Checkbox("ask before each use, by ssh-askpass", id="confirm", compact=True)
+            yield Tick("ask before each use, by ssh-askpass", id="confirm", compact=True)
             if not self._keychain.can_confirm:
                 words = "There is no ssh-askpass here: such a key could never be used."
                 yield Static(words, classes="text soft")
@@ -93,7 +94,7 @@ class AddKeyDialog(Dialog[bool]):
         passphrase = None
         if self._file.locked:
             passphrase = self.query_one(f"#{PASSPHRASE}", Input).value
-        confirm = self.query_one("#confirm", Checkbox).value
+        confirm = self.query_one("#confirm", Tick).value
         try:
             await self._keychain.add(
                 self._file.path, passphrase, lifetime_seconds=lifetime, confirm=confirm

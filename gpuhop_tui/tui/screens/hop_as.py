@@ -10,10 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.types import CSSPathType
-from textual.widgets import Button, Checkbox, Input, Static
+from textual.widgets import Button, Input, Static
 
 from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.screens.dialog import Dialog
+from gpuhop_tui.tui.widgets.tick import Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class HopAsDialog(Dialog[HopAs]):
                 yield Input(choice.directory, id="directory", compact=True)
             if self._ssh_port is not None:
                 label = f"by its own SSH server, port {self._ssh_port} of the node"
-                yield Checkbox(label, choice.by_ssh, id="ssh", compact=True)
+                yield Tick(label, choice.by_ssh, id="ssh", compact=True)
             else:
                 words = "It publishes no SSH server: the way in is docker exec."
                 yield Static(words, classes="text soft", markup=False)
@@ -77,9 +78,9 @@ class HopAsDialog(Dialog[HopAs]):
 
     @property
     def _by_ssh(self) -> bool:
-        return self._ssh_port is not None and self.query_one("#ssh", Checkbox).value
+        return self._ssh_port is not None and self.query_one("#ssh", Tick).value
 
-    @on(Checkbox.Changed)
+    @on(Tick.Changed)
     def _show_way(self) -> None:
         """What an empty field means depends on the way."""
         by_ssh = self._by_ssh

@@ -27,14 +27,18 @@ Values = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: `lines` takes one thing a line; `hint` is shown while it is empty."""
+    """One field: `lines` takes one thing a line; `hint` is shown while it is empty. `tick` is yes or
+    no, YES or empty, and the hint says what of."""
 
     id: str
     label: str
     hint: str
     lines: bool = False
     choices: tuple[str, ...] = ()
+    tick: bool = False
 
+
+YES = "yes"
 
 FIELDS: tuple[Field, ...] = (
     Field("image", "image", "such as pytorch/pytorch:2.8.0-cuda12.6-cudnn9-devel"),
@@ -59,6 +63,7 @@ FIELDS: tuple[Field, ...] = (
     Field("ulimits", "ulimits", "such as memlock=-1 stack=67108864"),
     Field("labels", "labels", "NAME=value, one a line", lines=True),
     Field("ssh_port", "SSH port", "of the node, where the container's own sshd answers"),
+    Field("forward_agent", "agent", "lent inside too, while a hop lends it to the node", tick=True),
 )  # fmt: skip
 
 
@@ -113,6 +118,7 @@ def values_of(template: TemplateConfig | None) -> Values:
         "ulimits": " ".join(spec.ulimits),
         "labels": _lines(spec.labels),
         "ssh_port": "" if spec.ssh_port is None else str(spec.ssh_port),
+        "forward_agent": YES if spec.forward_agent else "",
     }
 
 
@@ -208,6 +214,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "ulimits": lambda text: tuple(_items(text)),
     "labels": _pairs,
     "ssh_port": _port_number,
+    "forward_agent": lambda text: text.strip() == YES,
 }
 
 

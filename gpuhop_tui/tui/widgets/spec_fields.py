@@ -12,8 +12,9 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static, TextArea
 
 from gpuhop_tui.tui.render.line import clean
-from gpuhop_tui.tui.starting.draft import FIELDS, Field, Values
+from gpuhop_tui.tui.starting.draft import FIELDS, YES, Field, Values
 from gpuhop_tui.tui.widgets.gpu_picker import GpuPicker
+from gpuhop_tui.tui.widgets.tick import Tick
 
 _PAUSE_SECONDS = 0.05  # between a key and what is said to it
 _MOST_LINES = 6  # of a field
@@ -46,7 +47,9 @@ class SpecFields(VerticalScroll, can_focus=False):
             if field.id == "gpus":
                 yield self.picker
 
-    def _entry(self, field: Field, text: str) -> Input | TextArea:
+    def _entry(self, field: Field, text: str) -> Input | TextArea | Tick:
+        if field.tick:
+            return Tick(field.hint, text == YES, id=field.id, compact=True)
         if field.lines:
             area = TextArea(text, id=field.id, compact=True, tab_behavior="focus", soft_wrap=False)
             area.placeholder = field.hint
@@ -74,6 +77,8 @@ class SpecFields(VerticalScroll, can_focus=False):
         entry = self.query_one(f"#{id}")
         if isinstance(entry, TextArea):
             return entry.text
+        if isinstance(entry, Tick):
+            return YES if entry.value else ""
         assert isinstance(entry, Input)
         return entry.value
 
@@ -87,7 +92,8 @@ class SpecFields(VerticalScroll, can_focus=False):
 
     @on(Input.Changed)
     @on(TextArea.Changed)
-    def _edited(self, event: Input.Changed | TextArea.Changed) -> None:
+    @on(Tick.Changed)
+    def _edited(self, event: Input.Changed | TextArea.Changed | Tick.Changed) -> None:
         if isinstance(event, TextArea.Changed):
             event.text_area.styles.height = _height(event.text_area.text)
         if not self._is_behind:  # keys go first, however fast they come
