@@ -24,7 +24,7 @@ from gpuhop_tui.demo.tmux.server import TmuxServer
 DOCKER_SOCKET = "/var/run/docker.sock"
 TMUX = "/usr/bin/tmux"
 _HOST_KEY = "/etc/gpuhop/host_key.pub"
-_UID = 1000
+UID = 1000
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Machine:
             },
             ("/tmp", "/mnt/data", f"{self.home}/work", f"{self.home}/.cache"),
         )
-        self.seat = _seat(node.name, self.place, _UID, self._session_ended)
+        self.seat = _seat(node.name, self.place, UID, self._session_ended)
         contents.fill_tmux(node.name, self.seat.tmux, self.place, self._session_ended)
         self.starting = asyncio.Lock()
         self.pids = itertools.count(52000)
@@ -117,9 +117,7 @@ class Machine:
     def ssh_container(self, port: int) -> Container | None:
         """The container whose SSH server has this port of the node."""
         container = self.engine.publishing(port) if self.engine is not None else None
-        if container is None or not container.stories or container.stories[-1].kind != "sshd":
-            return None
-        return container
+        return container if container is not None and container.has_sshd else None
 
     def host_key(self, container: Container) -> asyncssh.SSHKey:
         """The SSH host key of a container; its public half is a file in it."""
@@ -132,7 +130,7 @@ class Machine:
     def make_host_keys(self) -> None:
         """Those of the containers with an SSH server that run."""
         for container in self.engine.containers.values() if self.engine else ():
-            if container.running and container.stories[-1].kind == "sshd":
+            if container.running and container.has_sshd:
                 self.host_key(container)
 
     async def _run_exec(self, command: Exec) -> tuple[int, bytes]:

@@ -12,17 +12,23 @@ import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from signal import Signals
 
 from gpuhop_tui.containers import find_engine, surroundings
+from gpuhop_tui.demo import ports
 from gpuhop_tui.demo.machine import DOCKER_SOCKET, TMUX, Machine, Seat
 from gpuhop_tui.demo.shell.shell import Running, Shell
 from gpuhop_tui.demo.tmux.commands import TmuxError, run_all
 from gpuhop_tui.demo.tmux.server import VERSION, Session, TmuxServer
 from gpuhop_tui.fleet.doctor import remote
+from gpuhop_tui.fleet.jobs.model import Job
+from gpuhop_tui.fleet.jobs.signals import SIGNALS, signal_script
+from gpuhop_tui.fleet.ports import look
 from gpuhop_tui.sessions import container_watch, tmux, tmux_actions
 from gpuhop_tui.sessions.in_container import FIND_ENGINE
 from gpuhop_tui.sessions.tmux import Tmux, Wanted
 from gpuhop_tui.sessions.tmux_actions import NewSession
+from gpuhop_tui.ssh import container_agent
 
 REFUSED = 126
 _WORD = re.compile(r"gh[0-9a-f]{16}")
@@ -43,7 +49,7 @@ def answer(machine: Machine, seat: Seat, script: str) -> Said | None:
             return said
     if seat is not machine.seat:
         return None  # a container has no engine of its own, and none in it
-    for of_machine in (_sockets, _around, _containers, _in_container):
+    for of_machine in (_sockets, _around, _containers, _in_container, _ports, _signal):
         if (said := of_machine(machine, script)) is not None:
             return said
     return None
@@ -323,6 +329,43 @@ def _listening(machine: Machine) -> Iterator[str]:
                 ports.update(int(each["HostPort"]) for each in bindings)
     for number, port in enumerate(sorted(ports)):
         yield f"port tcp   {number}: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000"
+
+
+# Ports and jobs: `gpuhop_tui.fleet`
+
+
+def _ports(machine: Machine, script: str) -> Said | None:
+    if script == container_agent.MAKE_DIRECTORY:
+        return Said(text=f"{machine.home}/.cache/gpuhop-tui/agent\n")
+    if script == 'printf %s "$HOME"':
+        return Said(text=machine.home)
+    return Said(text=ports.seen(machine)) if script == look.SCRIPT else None
+
+
+_SIGNAL = re.compile(
+    r"\np=(?P<pid>\d+); s=(?P<name>[A-Z]+); C=(?P<container>\S*); K=(?P<socket>\S+)\n.*"
+    r"d=\$\(\(boot \+ start / hz - (?P<started>\d+)\)\).*",
+    re.DOTALL,
+)
+
+
+def _signal(machine: Machine, script: str) -> Said | None:
+    """A signal to a job: what runs in a container of one's own ends, with the container."""
+    found = _SIGNAL.fullmatch(script)
+    name = next((each for each in SIGNALS if found and each == found["name"]), None)
+    if found is None or name is None:
+        return None
+    identity, socket = (shlex.split(found[which])[0] for which in ("container", "socket"))
+    pid, started = int(found["pid"]), float(found["started"])
+    job = Job(machine.node.name, pid, started, container_id=identity or None)
+    if script != signal_script(job, name, socket):
+        return None
+    engine = machine.engine if machine.may_use_docker else None
+    container = engine.containers.get(identity) if engine is not None else None
+    if engine is None or container is None or container.pid != pid:
+        return Said(5, "Operation not permitted (simulated)\n")
+    is_sent = engine.stop(container, 128 + int(Signals[f"SIG{name}"]))
+    return Said(0 if is_sent else 3)
 
 
 # A look around: `gpuhop_tui.fleet.doctor`

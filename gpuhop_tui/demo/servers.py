@@ -18,6 +18,7 @@ from typing import Any
 
 import asyncssh
 
+from gpuhop_tui.demo import ports
 from gpuhop_tui.demo.engine.container import Container
 from gpuhop_tui.demo.local_shells import LocalShells
 from gpuhop_tui.demo.login import Login
@@ -172,13 +173,16 @@ class _NodeForwarding(asyncssh.SSHServer):
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> Any:
-        local = dest_host in ("localhost", "127.0.0.1", "::1", self._node.node.host)
-        container = self._machine.ssh_container(dest_port) if local else None
+        container = ports.at(self._machine, dest_host, dest_port)
         if container is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "Connection refused")
 
         async def hand_over(reader: Any, writer: Any) -> None:
-            await self._node.talk_to_container(container, (reader, writer), 0.0)
+            if container.has_sshd:
+                await self._node.talk_to_container(container, (reader, writer), 0.0)
+            else:
+                with suppress(asyncssh.Error):
+                    await ports.show_page(container, reader, writer)
 
         return hand_over
 

@@ -321,6 +321,15 @@ async def test_a_session_in_a_container_is_attached_to(servers: DemoServers) -> 
         assert str((await node.run(finish)).stdout).startswith("gpuhop alive=0;")
 
 
+async def test_a_published_port_answers_with_its_page(servers: DemoServers) -> None:
+    async with connect(servers, "edge") as bastion, connect_node(servers, bastion) as node:
+        reader, writer = await node.open_connection("127.0.0.1", 8000, encoding=None)
+        writer.write(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert b"vllm-prod" in await reader.read()
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await node.open_connection("127.0.0.1", 9999)
+
+
 # The nodes' engines, by the app's own core
 
 

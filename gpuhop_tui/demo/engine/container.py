@@ -55,6 +55,11 @@ class Container:
         return self.state in ("running", "paused")
 
     @property
+    def has_sshd(self) -> bool:
+        """Whether its program is an SSH server."""
+        return bool(self.stories) and self.stories[-1].kind == "sshd"
+
+    @property
     def tty(self) -> bool:
         return bool(self.body.get("Tty"))
 

@@ -131,7 +131,7 @@ class Running:
         if result.place is not None:
             self._program = Shell(result.place)
         self._status = result.status
-        self.command = self._program.command if self._program else line.split()[0]
+        self.command = self._program.command if self._program else "sh"
         self.ended: int | None = None
 
     def output(self, now: float) -> bytes:

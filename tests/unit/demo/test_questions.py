@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ from gpuhop_tui.containers.surroundings import Surroundings
 from gpuhop_tui.demo.machine import DOCKER_SOCKET, Machine
 from gpuhop_tui.demo.questions import Said, answer, examined
 from gpuhop_tui.fleet.doctor import remote
+from gpuhop_tui.fleet.jobs.model import Job
+from gpuhop_tui.fleet.jobs.signals import signal_script
+from gpuhop_tui.fleet.ports import look
+from gpuhop_tui.fleet.ports.found import listeners
 from gpuhop_tui.sessions import tmux, tmux_actions
 from gpuhop_tui.sessions.container_shell import ContainerShell
 from gpuhop_tui.sessions.container_watch import ContainerSessions
@@ -226,3 +231,22 @@ async def test_a_container_that_was_restarted_has_no_sessions(node: Machine) -> 
     node.engine.start(container)
     shell: RemoteShell = Shell(node)  # type: ignore[assignment]
     assert await ContainerSessions(shell).look() == ()
+
+
+def test_what_listens_is_told(shared: Machine) -> None:
+    seen = look.read(ask(shared, look.SCRIPT).text)
+    assert seen.uid is not None
+    assert seen.names[seen.uid] == "gpu-user"
+    found = listeners(seen, (), {})
+    assert {each.port for each in found} >= {22, 8888}
+    assert any("Jupyter" in str(each) for each in found)
+
+
+def test_a_signal_ends_a_job_in_a_container_and_nobody_elses(node: Machine) -> None:
+    assert node.engine is not None
+    lora = node.engine.find("jonas-lora")
+    job = Job("gpu-01", lora.pid, 1.0, container_id=lora.id)
+    assert ask(node, signal_script(replace(job, pid=1), "TERM")).status == 5
+    assert ask(node, signal_script(job, "TERM")).status == 0
+    assert (lora.state, lora.exit_code) == ("exited", 143)
+    assert ask(node, signal_script(job, "KILL")).status == 3
