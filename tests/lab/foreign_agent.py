@@ -63,6 +63,9 @@ class ForeignAgent:
     def __init__(self, path: Path, *keys: SoftKey, habit: Habit = "refuses") -> None:
         self.socket = path
         self.requests: list[int] = []  # the kinds of all requests, in order
+        self.comment = b"foreign"
+        self.signs = threading.Event()  # unset: it lets those wait who want a signature
+        self.signs.set()
         self._keys = keys
         self._habit = habit
         self._ended = threading.Event()
@@ -94,11 +97,12 @@ class ForeignAgent:
     def _answer(self, message: bytes) -> bytes | None:
         """None: a request that it does not know."""
         if message[0] == LIST:
-            keys = b"".join(string(key.blob) + string(b"foreign") for key in self._keys)
+            keys = b"".join(string(key.blob) + string(self.comment) for key in self._keys)
             return bytes([LISTED]) + len(self._keys).to_bytes(4, "big") + keys
         if message[0] == SIGN:
             blob, rest = take_string(message[1:])
             data, _flags = take_string(rest)
+            self.signs.wait()
             for key in self._keys:
                 if key.blob == blob:
                     return bytes([SIGNED]) + string(key.sign(data))
@@ -111,6 +115,7 @@ class ForeignAgent:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self.signs.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -35,6 +35,7 @@ from gpuhop_tui.ssh.guard.wire import (
 from gpuhop_tui.ssh.session_bind import EXTENSION as SESSION_BIND
 
 CHUNK = 65536
+MAX_WAITING = 256  # messages that a client may send ahead of the answers
 
 
 class Office(Protocol):
@@ -49,6 +50,10 @@ class Office(Protocol):
 
     def lends(self, identity: Identity) -> bool:
         """Whether the client may know of a key."""
+        ...
+
+    def takes_another(self) -> bool:
+        """Whether one more signature may be asked for now; what is too much is refused."""
         ...
 
     async def permits(self, facts: SignatureFacts) -> bool:
@@ -94,7 +99,7 @@ class Conversation:
                 task.cancel()
             await asyncio.gather(answering, reading, return_exceptions=True)
             await self._upstream.close()
-            self._writer.close()
+            self._writer.transport.abort()  # a client that reads no answers must not be waited for
             with contextlib.suppress(OSError):
                 await self._writer.wait_closed()
 
@@ -106,6 +111,8 @@ class Conversation:
                 if self._pending > MAX_PENDING:
                     raise WireError("too much at once")
                 self._waiting += messages.feed(data)
+                if len(self._waiting) > MAX_WAITING:
+                    raise WireError("too much at once")
                 self._news.set()
         except WireError as error:
             self._office.refuse("a broken message", str(error))
@@ -153,6 +160,8 @@ class Conversation:
         identity = held.get(request.key)
         if identity is None or not self._office.lends(identity):
             self._office.refuse("sign", "with a key that is not lent")
+            return ANSWER_FAILURE
+        if not self._office.takes_another():
             return ANSWER_FAILURE
         facts = await self._office.facts(request, identity, self._chain)
         if not await self._office.permits(facts):

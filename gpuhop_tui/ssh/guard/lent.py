@@ -54,6 +54,7 @@ class LentAgent:
         self._agent_socket = agent_socket
         self._means = means
         self._bind: SessionBind | None = None
+        self._is_bound = False  # whether the connection that carries it is logged in
         self._directory: PrivateDirectory | None = None
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -78,7 +79,9 @@ class LentAgent:
         )
 
     async def start(self) -> str:
-        """Listens, where it does not already. Returns the socket's path. Raises ProblemError."""
+        """Listens, where it does not already, for a connection that is about to be made: nobody
+        is served until it is `bound`. Returns the socket's path. Raises ProblemError."""
+        self._bind, self._is_bound = None, False
         if self.socket is None:
             try:
                 self._directory, listener, path = await asyncio.to_thread(_listener)
@@ -92,7 +95,7 @@ class LentAgent:
 
     def bound(self, bind: SessionBind | None) -> None:
         """A new connection to the node carries the agent from here on: this is its proof."""
-        self._bind = bind
+        self._bind, self._is_bound = bind, True
 
     async def close(self) -> None:
         """Ends every client, and the socket with them."""
@@ -115,6 +118,12 @@ class LentAgent:
     async def _come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._clients) >= MAX_CLIENTS:
             self.refuse("connect", f"{MAX_CLIENTS} connections are open already")
+            writer.close()
+            return
+        if not self._is_bound:
+            # A server may open the channel before it is asked to: unbound, keys with destination
+            # constraints would take it for the laptop itself.
+            self.refuse("connect", "the connection to the node is not proven yet")
             writer.close()
             return
         client = asyncio.current_task()
@@ -155,11 +164,13 @@ class LentAgent:
             gather, self.borrower, request, identity, chain, self._means.names
         )
 
+    def takes_another(self) -> bool:
+        if self._signatures.take():
+            return True
+        self.refuse("sign", f"more than {self._means.signatures_a_minute} signatures in a minute")
+        return False
+
     async def permits(self, facts: SignatureFacts) -> bool:
-        if not self._signatures.take():
-            limit = f"more than {self._means.signatures_a_minute} signatures in a minute"
-            self._refuse(self._event(False, limit, facts=facts))
-            return False
         verdict = Verdict(False, "the host that asked has gone", asked=True)
         try:
             verdict = await self._means.judge.judge(self.number, facts)

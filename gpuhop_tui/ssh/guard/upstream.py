@@ -50,6 +50,7 @@ class Upstream:
         self._socket = socket
         self._first_bind = first_bind
         self._takes_binds = True
+        self._is_out_of_step = False  # an answer may still come that nobody waits for any more
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def identities(self) -> list[Identity]:
@@ -80,19 +81,24 @@ class Upstream:
         if self._streams is not None:
             _reader, writer = self._streams
             self._streams = None
-            writer.close()
+            writer.transport.abort()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
     async def _ask(self, message: bytes, seconds: float) -> bytes:
+        if self._is_out_of_step:
+            raise UpstreamError("the agent did not answer before")
+        self._is_out_of_step = True
         try:
             async with asyncio.timeout(seconds):
                 await self._connect()
-                return await self._exchange(message)
+                answer = await self._exchange(message)
         except TimeoutError:
             raise UpstreamError("the agent does not answer") from None
         except asyncio.IncompleteReadError:
             raise UpstreamError("the agent has hung up") from None
+        self._is_out_of_step = False
+        return answer
 
     async def _connect(self) -> None:
         if self._streams is None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gpuhop_tui.config.hops import Hop, Route
 from gpuhop_tui.ssh.guard import lent as lent_module
+from gpuhop_tui.ssh.guard import upstream as upstream_module
 from gpuhop_tui.ssh.guard.guard import Guard, GuardSettings
 from gpuhop_tui.ssh.guard.policy import Decision, Policy, Rule
 from gpuhop_tui.ssh.guard.wire import FAILURE, SIGN, SUCCESS, framed, string
@@ -300,6 +301,54 @@ async def test_who_sends_too_much_ahead_is_cut_off(tmp_path):
         await lab.reason("too much")
 
 
+async def test_who_sends_many_small_messages_ahead_is_cut_off(tmp_path):
+    person = Person()
+    async with Lab(tmp_path, person) as lab, lab.client() as client:
+        client.send(bytes([SIGN]) + sign(lab.key.blob, sshsig()))
+        await until(lambda: person.asked)
+        client.writer.write(framed(b"\x0b\x0b") * 1000)
+        async with asyncio.timeout(10):
+            assert await client.is_gone()
+        await lab.reason("too much")
+
+
+async def test_who_never_reads_its_answers_holds_up_no_end(tmp_path):
+    async with Lab(tmp_path) as lab, lab.client() as client:
+        lab.agent.comment = b"c" * 200_000
+        client.writer.transport.pause_reading()
+        for _ in range(20):
+            client.send(b"\x0b")
+        await until(lambda: lab.agent.requests.count(11) >= 2)
+        async with asyncio.timeout(10):
+            await lab.guard.end(lab.lent)
+
+
+async def test_nobody_is_served_before_the_connection_is_proven(tmp_path):
+    async with Lab(tmp_path, policy=ALLOW) as lab:
+        await lab.lent.start()  # the next connection, which is not logged in yet
+        async with lab.client() as client:
+            assert await client.is_gone()
+        assert not lab.agent.requests
+        await lab.reason("not proven yet")
+        lab.lent.bound(None)
+        async with lab.client() as client:
+            assert (await client.ask(b"\x0b"))[0] == LISTED
+
+
+async def test_a_late_answer_of_the_agent_is_nobody_elses(tmp_path, monkeypatch):
+    monkeypatch.setattr(upstream_module, "SIGN_SECONDS", 0.2)
+    async with Lab(tmp_path, policy=ALLOW) as lab, lab.client() as client:
+        assert (await client.ask(b"\x0b"))[0] == LISTED
+        lab.agent.signs.clear()
+        assert not await client.signs(lab.key, sshsig())
+        lab.agent.signs.set()
+        for _ in range(3):
+            assert (await client.ask(b"\x0b"))[0] == FAILURE
+        await lab.reason("does not answer")
+        async with lab.client() as other:
+            assert await other.signs(lab.key, sshsig())
+
+
 async def test_there_are_only_so_many_clients(tmp_path, monkeypatch):
     monkeypatch.setattr(lent_module, "MAX_CLIENTS", 3)
     async with Lab(tmp_path) as lab:
@@ -434,6 +483,15 @@ async def test_what_cannot_be_logged_is_not_signed(tmp_path):
         assert not await client.signs(lab.key, sshsig())
         await lab.reason("cannot be written")
         assert SIGN not in lab.agent.requests
+
+
+async def test_a_flood_is_limited_before_anything_is_looked_up(tmp_path, monkeypatch):
+    looked_up = []
+    gather = lent_module.gather
+    monkeypatch.setattr(lent_module, "gather", lambda *all: looked_up.append(1) or gather(*all))
+    async with Lab(tmp_path, policy=ALLOW, signatures_a_minute=5) as lab, lab.client() as client:
+        assert 5 <= sum([await client.signs(lab.key, sshsig()) for _ in range(50)]) <= 7
+        assert len(looked_up) <= 7
 
 
 async def test_a_flood_is_limited_and_does_not_fill_the_log(tmp_path):
