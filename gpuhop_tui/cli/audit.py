@@ -44,16 +44,16 @@ def run_audit(options: argparse.Namespace) -> int:
     return 0
 
 
-def parse_since(text: str, now: float) -> float:
+def parse_since(text: str, now: float, option: str = "--since") -> float:
     """Seconds since the epoch of "30m", "2h", "7d" ago, or of a date and time in ISO 8601, local
-    where it names no zone. Raises `CommandError`."""
+    where it names no zone. Raises `CommandError`, which names the option."""
     if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text):
         return now - int(ago[1]) * _UNITS[ago[2]]
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):
         raise CommandError(
-            f"--since {text!r} is no time: give 30m, 2h or 7d, or a date such as 2025-11-12T14:00"
+            f"{option} {text!r} is no time: give 30m, 2h or 7d, or a date such as 2025-11-12T14:00"
         ) from None
 
 

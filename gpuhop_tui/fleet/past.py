@@ -47,6 +47,11 @@ class Past:
         return (self._store.problem if self._store is not None else None) or ""
 
     @property
+    def store(self) -> Store | None:
+        """The store, for what else is to be kept; None: there is none."""
+        return self._store
+
+    @property
     def notice(self) -> str:
         """What became of a file that was broken; "" else."""
         return (self._store.notice if self._store is not None else None) or ""
@@ -119,6 +124,14 @@ class Past:
         if self._store is not None:
             kept = await self._store.points(node, gpu_index, since, until)
         return joined(kept, self._recent.past(node, gpu_index), since, until)
+
+    async def gpus(self, node: str) -> list[int]:
+        """The indexes of the GPUs of which a past was kept, in order."""
+        if self._store is None:
+            return []
+        now = time.time()
+        _, rows = await self._store.rows(node, now - KEPT_SECONDS, now)
+        return sorted({index for _, row in rows for index in row})
 
     async def jobs(self) -> list[PastJob]:
         """The jobs that ended in the last days, the newest first."""

@@ -47,14 +47,15 @@ def area(
     nothing at all; zero is a thin base line.
     """
     return [
-        _merged(_cell(value, row, height, tone, body) for value in values)
+        merged(cell(value, row, height, tone, body) for value in values)
         for row in range(height - 1, -1, -1)
     ]
 
 
-def _cell(
+def cell(
     value: float | None, row: int, height: int, tone: Callable[[float], Tone], body: Tone
 ) -> Span:
+    """One cell of an area: that of a value (percent) in a row, counted from the lowest."""
     if value is None:
         return Span(" ")
     value = min(max(value, 0.0), 100.0)
@@ -64,7 +65,7 @@ def _cell(
     return Span("█", body) if eighths > 8 else Span(_BLOCKS[eighths], tone(value))
 
 
-def _merged(cells: Iterable[Span]) -> Line:
+def merged(cells: Iterable[Span]) -> Line:
     """Neighbours of one tone as one span."""
     groups = groupby(cells, key=lambda cell: cell.tone)
     return tuple(Span("".join(cell.text for cell in group), tone) for tone, group in groups)
