@@ -112,6 +112,7 @@ def open_configured(config: Path | None) -> OpenFleet:
             loaded.ui.keymap,
             open_hops(),
             loaded.templates,
+            loaded.alerts,
             path,
         )
 

@@ -26,6 +26,7 @@ from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeS
 from gpuhop_tui.fleet.state_file import StateFile
 from gpuhop_tui.fleet.store.database import LIMIT_BYTES
 from gpuhop_tui.fleet.store.points import StoredPoint
+from gpuhop_tui.fleet.store.store import Store
 from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.sessions.hop import EXIT_NO_LINK, Tell, run_hop
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
@@ -158,6 +159,11 @@ class Fleet:
         """All figures of one GPU between two times, oldest first, gaps as such."""
         return await self._past.points(node, gpu_index, since, until)
 
+    @property
+    def notes(self) -> Store | None:
+        """What keeps small facts across restarts; None: there is nothing that does."""
+        return self._past.store
+
     async def past_jobs(self) -> Sequence[PastJob]:
         """The jobs that ended in the last seven days, as far as that was seen, newest first."""
         return await self._past.jobs()
@@ -207,6 +213,7 @@ class Fleet:
             target,
             is_asking=is_asking,
             on_terminal=on_terminal,
+            on_line=on_line,
             on_line=on_line,
             remember=self._remember_hops,
         )

@@ -15,6 +15,7 @@ from gpuhop_tui.ssh.guard.model import Lending, SignatureEvent
 from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 
 if TYPE_CHECKING:
+    from gpuhop_tui.fleet.alerts.desk import Notes
     from gpuhop_tui.fleet.containers import NodeContainers
     from gpuhop_tui.fleet.doctor.examine import Scope
     from gpuhop_tui.fleet.doctor.finding import Finding
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gpuhop_tui.fleet.ports.node import NodePorts
     from gpuhop_tui.fleet.sessions import NodeSessions
     from gpuhop_tui.fleet.store.points import StoredPoint
+    from gpuhop_tui.sessions.hop import Tell
     from gpuhop_tui.sessions.hop import Tell
     from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
     from gpuhop_tui.ssh.keychain import Keychain
@@ -117,6 +119,11 @@ class FleetSource(Protocol):
 
     async def past_jobs(self) -> Sequence[PastJob]:
         """The jobs that ended in the last seven days, as far as that was seen, newest first."""
+        ...
+
+    @property
+    def notes(self) -> Notes | None:
+        """What keeps small facts across restarts; None: there is nothing that does."""
         ...
 
     def retry(self, name: str | None = None) -> None:

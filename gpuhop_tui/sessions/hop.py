@@ -44,6 +44,9 @@ REFUSED_SECONDS = 2.0  # until a server that opens no session is asked again
 
 _log = logging.getLogger(__name__)
 
+Tell = Callable[[str, bytes], None]
+"""Says something on a hop's line, and writes a sequence for the terminal beside it."""
+
 
 async def run_hop(
     network: Network,
@@ -53,6 +56,7 @@ async def run_hop(
     *,
     is_asking: Callable[[], bool] = lambda: False,
     on_terminal: Callable[[Terminal | None], None] = lambda _terminal: None,
+    on_line: Callable[[Tell | None], None] = lambda _tell: None,
     remember: bool = True,
 ) -> HopResult:
     """Takes the terminal over until the hop ends, and gives it back sane whatever happens.
@@ -61,6 +65,7 @@ async def run_hop(
     is_asking: whether a login's question is on the terminal now, which is then left alone.
     on_terminal: told when the terminal is raw (with it) and when it is not any more (None), for
     a prompter that has to ask meanwhile.
+    on_line: told, at the same times, how something can be said on the hop's line: `Desk.tell`.
     remember: whether it is to be offered again after the program was killed.
     Raises nothing but CancelledError.
     """
@@ -82,6 +87,7 @@ async def run_hop(
                 if target.door is not None:  # nobody else has a use for it
                     stack.push_async_callback(network.release, link)
             hop = _Hop(network, link, target, terminal, lend, is_asking, on_terminal)
+            hop.on_line = on_line
             hop.place, hop.is_remembered = route.target.name, remember
             if lend:
                 await stack.enter_async_context(stable_agent_socket(link, hop.desk.notice))
@@ -114,6 +120,7 @@ class _Hop:
         self.network, self.link, self.target = network, link, target
         self.terminal, self.lend = terminal, lend
         self.is_asking, self.on_terminal = is_asking, on_terminal
+        self.on_line: Callable[[Tell | None], None] = lambda _tell: None
         self.place = link.name  # by which it is remembered
         self.is_remembered = True
         # By its SSH server a container is a host of its own, and the link has its name.
@@ -145,11 +152,13 @@ class _Hop:
             finally:
                 if desk.is_taken:
                     self.on_terminal(None)
+                    self.on_line(None)
                     self.last_words = desk.view.farewell()
 
     async def _taken_over(self) -> HopResult:
         self.desk.take()
         self.on_terminal(self.terminal)
+        self.on_line(self.desk.tell)
         ticker = asyncio.create_task(self.desk.tick(), name="hop line")
         memory = None
         if self.is_remembered:

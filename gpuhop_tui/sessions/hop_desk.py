@@ -30,6 +30,7 @@ TICK_SECONDS = 0.25
 STALL_SECONDS = 2.5  # unanswered for so long, the screen counts as frozen
 CONFIRM_SECONDS = 0.3  # after what was typed, before it is asked whether it arrived
 NOTICE_SECONDS = 6.0
+MOST_NEWS = 8  # sequences that wait; the oldest are dropped
 
 
 @dataclass(slots=True)
@@ -81,7 +82,8 @@ class Desk:
         self._refused = ""
         self._stalled_since: float | None = None
         self._asked_at: float | None = None  # loop time of the unanswered round trip
-        self._notice, self._notice_until = "", 0.0
+        self._notice, self._notice_until, self._notice_stays = "", 0.0, False
+        self._news: list[bytes] = []  # sequences for the terminal that wait for a place
 
     @property
     def is_live(self) -> bool:
@@ -198,6 +200,7 @@ class Desk:
         if self._stalled_since is not None:
             self._thaw()
         self.view.output(data)
+        self._pass_on_news()
 
     def _backlog(self, full: bool) -> None:
         if self._shell is not None:
@@ -242,7 +245,8 @@ class Desk:
             question.answer.set_result(key != b"\x1b")
             data = data[len(key) :]
         if data:
-            self._notice = ""
+            if not self._notice_stays:
+                self._notice = ""
             self._send(data)
 
     def _send(self, data: bytes) -> None:
@@ -306,10 +310,24 @@ class Desk:
         elif asked is not None and answer in asked.question.choices and not asked.answer.done():
             asked.answer.set_result(answer)
 
-    def notice(self, text: str) -> None:
-        """Shows something for a while, or until a key is pressed."""
-        self._notice = f" {text}"
+    def notice(self, text: str, *, stays: bool = False) -> None:
+        """Shows something for a while, or until a key is pressed, unless it `stays`."""
+        self._notice, self._notice_stays = f" {text}", stays
         self._notice_until = asyncio.get_running_loop().time() + NOTICE_SECONDS
+
+    def tell(self, text: str, sequence: bytes = b"") -> None:
+        """Shows what happened elsewhere. `sequence`, such as a bell, is for the terminal itself: it
+        goes where nothing that the shell writes is cut in two."""
+        self.notice(text, stays=True)
+        if sequence:
+            self._news = [*self._news, sequence][-MOST_NEWS:]
+            self._pass_on_news()
+        self.refresh()
+
+    def _pass_on_news(self) -> None:
+        if self._news and self.is_taken and self.view.screen.tokens.at_rest:
+            news, self._news = self._news, []
+            self._terminal.write(b"".join(news))
 
     def _ask_about_held(self) -> None:
         if self._question is not None:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from gpuhop_tui.config.schema import TemplateConfig
+    from gpuhop_tui.config.schema import AlertsConfig
     from gpuhop_tui.fleet.state import FleetSource
+    from gpuhop_tui.tui.alerting import Alerting
     from gpuhop_tui.tui.opening import OpenFleet
     from gpuhop_tui.tui.screens.dashboard import DashboardScreen
 
@@ -80,6 +82,7 @@ class GpuhopApp(App[int]):
         self.work = Work(self.post_message, clock)
         self.templates: tuple[TemplateConfig, ...] = ()
         self.config_path: Path | None = None  # None: there is no file to save templates in
+        self.alerting: Alerting | None = None  # None: the fleet is not open yet
         self._open_fleet = open_fleet
         self._prompter = TuiPrompter(self)
         self.hopper = Hopper(self, self._prompter, hop_prompter)
@@ -132,6 +135,7 @@ class GpuhopApp(App[int]):
         self.templates, self.config_path = tuple(opened.templates), opened.config_path
         if self.dashboard is not None:
             self.dashboard.offer_hops(opened.open_hops)
+        self._begin_alerts(opened.source, opened.alerts)
         self._start_worker(self._watch(opened.source), "watch")
         self._start_worker(opened.source.start(), "start")
 
@@ -177,12 +181,43 @@ class GpuhopApp(App[int]):
         """Post the newest state, at most ten times a second."""
         self.post_message(FleetChanged(source.state))
         async for state in source.changes():
+            if self.alerting is not None:
+                self.alerting.observe(state)
             self.post_message(FleetChanged(state))
             await asyncio.sleep(SECONDS_BETWEEN_PAINTS)
 
     def on_fleet_changed(self, message: FleetChanged) -> None:
         if self.dashboard is not None:
             self.dashboard.show(message.state, self.source)
+
+    # Alerts
+
+    def _begin_alerts(self, source: FleetSource, config: AlertsConfig | None) -> None:
+        from gpuhop_tui.config.schema import AlertsConfig
+        from gpuhop_tui.tui.alerting import Alerting
+
+        self.alerting = Alerting(self, config or AlertsConfig(), self.clock, self._to_terminal)
+        self._start_worker(self.alerting.start(source), "alerts")
+
+    def _to_terminal(self, text: str) -> None:
+        """Textual's driver writes frames and this one after the other, each as a whole."""
+        if self._driver is not None:
+            self._driver.write(text)
+
+    def show_alerts(self) -> None:
+        """Say in the header what is unread, silent, or waited for."""
+        if self.alerting is not None and self.dashboard is not None:
+            from gpuhop_tui.tui.render.alerts import indicator
+
+            desk = self.alerting.desk
+            silent = desk.silent_until - self.clock()
+            self.dashboard.header.show_alerts(indicator(desk.unread, silent, desk.wishes))
+
+    def key_of(self, id: str) -> str:
+        """The key of a binding, as it is shown to the user."""
+        return keys.shown_key(self, id)
+
+    # Questions
 
     def on_asked(self, message: Asked) -> None:
         answer = message.answer
@@ -244,6 +279,8 @@ class GpuhopApp(App[int]):
 
     async def on_unmount(self) -> None:
         await self._end_work()
+        if self.alerting is not None:
+            await self.alerting.desk.close()
         if self.source is None:
             return
         try:

@@ -82,6 +82,7 @@ class FleetCommands(Provider):
         yield "Keys", "What the SSH agent holds, and your key files", dashboard.action_keys
         yield "Details", "Every figure of the selected GPU", dashboard.action_details
         yield from _container_commands(dashboard)
+        yield from dashboard.alert_commands()
         for sort in Sort:
             run = partial(dashboard.fleet_tree.order, sort=sort)
             yield f"Sort by {sort.value}", "Order of the nodes behind a bastion", run

@@ -11,6 +11,7 @@ from gpuhop_tui.ssh.prompts import Prompter
 
 if TYPE_CHECKING:
     from gpuhop_tui.fleet.state import FleetSource, NodeState
+    from gpuhop_tui.sessions.hop import Tell
     from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
     from gpuhop_tui.ssh.terminal import Terminal
     from gpuhop_tui.tui.prompter import TuiPrompter
@@ -41,6 +42,10 @@ class Hopper:
         questions wait for the app."""
         self._app, self._prompter, self._aside = app, prompter, aside
         self.is_away = False
+        self.tell: Tell | None = None  # on the line of the hop that has the terminal
+
+    def _use_line(self, tell: Tell | None) -> None:
+        self.tell = tell
 
     async def hop(self, source: FleetSource, node: NodeState, target: HopTarget) -> HopResult:
         """Raises what `handed_over` raises."""
@@ -52,6 +57,7 @@ class Hopper:
                 target,
                 is_asking=lambda: aside is not None and aside.asking,
                 on_terminal=aside.use if aside else lambda _terminal: None,
+                on_line=self._use_line,
             )
 
         self.is_away = True

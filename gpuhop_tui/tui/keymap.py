@@ -12,7 +12,7 @@ from textual.keys import _character_to_key
 if TYPE_CHECKING:
     from textual.app import App
 
-Where = Literal["dashboard", "tails", "logs", "stats", "form", "work", "guard", "anywhere"]
+Where = Literal["dashboard", "tails", "logs", "stats", "form", "work", "guard", "alerts", "anywhere"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ _TAIL, _APP = "In a tail or a log", "The app"
 _CONTAINER = "Containers"
 _FORM, _WORK = "In the form for a container", "Work in the background"
 _GUARD = "The lent agent"
+_ALERTS = "Alerts"
 
 # fmt: off
 KEYS: tuple[Key, ...] = (
@@ -78,7 +79,8 @@ KEYS: tuple[Key, ...] = (
     Key("images", "i", "images", "images",
         "The images and the disk use of the node's engine; again: its containers", _CONTAINER),
     Key("freest", "f", "freest", "freest",
-        "Jump to the freest GPU; again: the next freest", _GO),
+        "Jump to the freest GPU; again: the next freest, or, where none is free, wait for one",
+        _GO),
     Key("filter", "slash", "filter", "filter",
         "Filter by node, tag, GPU name or user; escape ends it", _GO),
     Key("retry", "r", "retry", "retry",
@@ -160,6 +162,21 @@ KEYS: tuple[Key, ...] = (
         "End what the selected line allows", _GUARD, where="guard"),
     Key("guard-leave", "escape", "leave", "leave",
         "Return to the fleet", _GUARD, where="guard"),
+    Key("alerts", "exclamation_mark", "alerts", "alerts",
+        "The log of alerts: ends of jobs, GPUs that are not well, nodes lost and back", _ALERTS,
+        shown=False),
+    Key("silence", "M", "silence", "silence",
+        "Silence alerts for a while, which are then only logged; again: tell them", _ALERTS,
+        shown=False),
+    Key("alert-go", "enter", "go", "go there",
+        "Go to the node, and to the GPU, that the selected alert is about", _ALERTS,
+        where="alerts"),
+    Key("alert-silence", "s", "silence", "silence",
+        "Silence alerts for a while, or end that", _ALERTS, where="alerts"),
+    Key("alert-give-up", "x", "give_up", "wait no longer",
+        "Wait for no GPU any longer", _ALERTS, where="alerts"),
+    Key("alert-leave", "escape", "leave", "leave",
+        "Return to the fleet", _ALERTS, where="alerts"),
     Key("help", "question_mark", "help", "help",
         "This page", _APP, where="anywhere"),
     Key("palette", "ctrl+p", "app.command_palette", "palette",

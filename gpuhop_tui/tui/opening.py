@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from gpuhop_tui.config.schema import TemplateConfig
+    from gpuhop_tui.config.schema import AlertsConfig, TemplateConfig
     from gpuhop_tui.fleet.state import FleetSource
     from gpuhop_tui.sessions.hop_memory import OpenHop
     from gpuhop_tui.ssh.prompts import Prompter
@@ -36,6 +36,7 @@ class Opened:
     keymap: Mapping[str, str] = field(default_factory=dict)  # ui.keymap
     open_hops: Sequence[OpenHop] = ()  # of programs that were killed, the latest first
     templates: Sequence[TemplateConfig] = ()  # [[templates]]
+    alerts: AlertsConfig | None = None  # [alerts]; None: the defaults
     config_path: Path | None = None  # where a template can be saved; None: nowhere
 
 

@@ -138,6 +138,7 @@ class FakeFleet:
         self.hop_result = HopResult(HopEnd.DETACHED, 0, "detached from gpuhop; it runs on")
         self.started = False
         self.stopped = False
+        self.notes = None  # nothing is kept
 
     @property
     def state(self) -> FleetState:

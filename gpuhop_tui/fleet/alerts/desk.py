@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 class Notes(Protocol):
     """Keeps small facts across restarts; `gpuhop_tui.fleet.store.store.Store` is one."""
 
-    async def note(self, kind: str, key: str, at: float, facts: dict[str, Any]) -> None: ...
+    def note(self, kind: str, key: str, at: float, facts: dict[str, Any]) -> None: ...
 
     async def notes(self, kind: str, since: float) -> list[dict[str, Any]]: ...
 
@@ -161,7 +161,7 @@ class AlertDesk:
         if self._notes is not None:
             self._number += 1
             key = f"{alert.at:.3f}-{self._number}"
-            self._begin(self._notes.note(NOTE, key, alert.at, to_facts(alert)), "keep an alert")
+            self._notes.note(NOTE, key, alert.at, to_facts(alert))
 
     async def _remember(self, notes: Notes) -> None:
         kept = await notes.notes(NOTE, self._clock() - KEPT_SECONDS)

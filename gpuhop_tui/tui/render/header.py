@@ -10,9 +10,11 @@ from gpuhop_tui.tui.render.units import clock
 _GAP = Span("   ")
 
 
-def header_line(state: FleetState | None, width: int, now: float, work: Line = ()) -> Line:
+def header_line(
+    state: FleetState | None, width: int, now: float, work: Line = (), alerts: Line = ()
+) -> Line:
     """`gpuhop  5/6 nodes  41 GPUs  17 free  9 users    agent: 2 keys  lent to gpu-01  14:02:11`,
-    with what runs in the background before the agent.
+    with what runs in the background and what there is of alerts before the agent.
 
     The agent's line gives way first where there is no room; that it is lent or locked stays.
     """
@@ -22,8 +24,9 @@ def header_line(state: FleetState | None, width: int, now: float, work: Line = (
         right = [Span(lent, Tone.WARN), _GAP, *right]
     if state is not None and state.agent_locked:
         right = [Span("agent locked", Tone.BAD), _GAP, *right]
-    if work:
-        right = [*work, _GAP, *right]
+    for more in (work, alerts):
+        if more:
+            right = [*more, _GAP, *right]
     left = [Span(" "), Span("gpuhop", Tone.STRONG)]
     if state is None:
         left += [_GAP, Span("opening the fleet…", Tone.DIM)]

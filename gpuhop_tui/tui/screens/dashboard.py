@@ -18,6 +18,7 @@ from gpuhop_tui.fleet.summary import GpuPlace, freest, is_free
 from gpuhop_tui.tui.keymap import bindings, shown_key
 from gpuhop_tui.tui.render.keys import keys_offer
 from gpuhop_tui.tui.render.line import clean
+from gpuhop_tui.tui.screens.alert_actions import AlertActions
 from gpuhop_tui.tui.screens.container_hops import ContainerHops
 from gpuhop_tui.tui.screens.container_views import ContainerViews
 from gpuhop_tui.tui.screens.new_container_actions import NewContainerActions
@@ -32,13 +33,14 @@ from gpuhop_tui.tui.widgets.target_view import TargetView
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 
 
-class DashboardScreen(NewContainerActions, ContainerViews, ContainerHops):
+class DashboardScreen(NewContainerActions, ContainerViews, ContainerHops, AlertActions):
     """Shows the states it is given by `show`."""
 
     CSS_PATH = "dashboard.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("back", "hop", "attach", "tail", "new-session", "stop"),
         *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "doctor", "clear"),
+        *bindings("alerts", "silence"),
         *bindings("keys", "guard"),
         *bindings("new-container", "work", "container-menu", "mark", "images", "hop-as"),
         *bindings("logs", "stats", "copy-in", "copy-out"),
@@ -58,6 +60,7 @@ class DashboardScreen(NewContainerActions, ContainerViews, ContainerHops):
         self.view = TargetView(clock)
         self._able: tuple[object, ...] = ()  # the tab, and which kinds of things are selected
         self._keys_offered = False
+        self.freed: GpuPlace | None = None  # that was waited for
         self._visited: list[GpuPlace] = []  # by `freest`, since the user last moved by himself
 
     def compose(self) -> ComposeResult:
@@ -133,6 +136,7 @@ class DashboardScreen(NewContainerActions, ContainerViews, ContainerHops):
         """A second has passed: the clock, countdowns and ages move on."""
         now = self.clock()
         self.header.show(self.state, now)
+        self.gpuhop.show_alerts()
         self.fleet_tree.tick(now)
         self.show_selected()
         if self.offer.display:
@@ -159,12 +163,15 @@ class DashboardScreen(NewContainerActions, ContainerViews, ContainerHops):
 
     def action_freest(self) -> None:
         """Go to the freest GPU; pressed again, to the next."""
-        if self.state is None:
+        if self.state is None or self.wants_to_wait():
             return
         ranked = freest(self.state)
         if not ranked:
             self.notify("No node has live figures to choose from", severity="warning")
             return
+        if self.freed is not None and self.freed in ranked:  # that was waited for
+            ranked.insert(0, self.freed)
+        self.freed = None
         target = next((place for place in ranked if place not in self._visited), None)
         if target is None:
             self._visited.clear()
@@ -173,7 +180,9 @@ class DashboardScreen(NewContainerActions, ContainerViews, ContainerHops):
         self.go_to(target)
         gpu = self.view.selected_gpu
         if gpu is not None and not is_free(gpu):
-            self.notify("No other GPU is free; this one is used the least", timeout=3)
+            key = shown_key(self.app, "freest")
+            words = f"No other GPU is free; this one is used the least. {key} again waits for one"
+            self.notify(words, timeout=3)
 
     def go_to(self, place: GpuPlace) -> None:
         """Select a node and one of its GPUs, ending a filter that hides it."""

@@ -25,6 +25,7 @@ class FleetHeader(Lines):
         self._now = now
         self._drawn: Line = ()
         self._work: Line = ()
+        self._alerts: Line = ()
 
     def show(self, state: FleetState | None, now: float) -> None:
         """Show the totals of a state; None: the fleet is not open yet."""
@@ -42,8 +43,13 @@ class FleetHeader(Lines):
             self._work = ()
         self.show(self._state, self._now)
 
+    def show_alerts(self, line: Line) -> None:
+        """Say what is unread, silent, or waited for."""
+        self._alerts = line
+        self.show(self._state, self._now)
+
     def _line(self) -> Line:
-        return header_line(self._state, self.room, self._now, self._work)
+        return header_line(self._state, self.room, self._now, self._work, self._alerts)
 
     @property
     def line_count(self) -> int:

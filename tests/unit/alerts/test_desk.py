@@ -124,7 +124,7 @@ class Kept:
     def __init__(self) -> None:
         self.facts: dict[str, dict[str, Any]] = {}
 
-    async def note(self, kind: str, key: str, at: float, facts: dict[str, Any]) -> None:
+    def note(self, kind: str, key: str, at: float, facts: dict[str, Any]) -> None:
         assert kind == "alert"
         self.facts[key] = facts
 

@@ -36,6 +36,24 @@ class FakeTerminal:
         pass
 
 
+async def test_news_cut_nothing_in_two_and_stay_while_one_types() -> None:
+    status = LinkStatus(LinkState.UP)
+    link = SimpleNamespace(name="gpu-01", status=status, is_up=True)
+    terminal = FakeTerminal()
+    desk = Desk(None, link, "gpuhop", terminal)  # type: ignore[arg-type]
+    desk.take()
+    desk.output(b"\x1b[?1049h\x1b[2J\x1b[Hediting\x1b]0;a ti")
+    desk.tell("job killed on gpu-02", b"\x1b]9;job killed\x07")
+    assert b"\x1b]9" not in terminal.written
+    assert "job killed on gpu-02" in terminal.text
+    desk.output(b"tle\x07\xe2\x82")
+    assert b"\x1b]9" not in terminal.written
+    desk.output(b"\xac")
+    assert terminal.written.endswith(b"\x1b]9;job killed\x07")
+    desk._typed(b"x")
+    assert "job killed on gpu-02" in terminal.text
+
+
 async def test_nothing_is_drawn_over_a_question_and_the_screen_comes_back() -> None:
     asking = False
     status = LinkStatus(LinkState.CONNECTING, step="your answer")
