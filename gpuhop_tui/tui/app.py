@@ -137,7 +137,11 @@ class GpuhopApp(App[int]):
             self.dashboard.offer_hops(opened.open_hops)
         self._begin_alerts(opened.source, opened.alerts)
         self._start_worker(self._watch(opened.source), "watch")
-        self._start_worker(opened.source.start(), "start")
+        self._start_worker(self._begin(opened.source), "start")
+
+    async def _begin(self, source: FleetSource) -> None:
+        await source.start()
+        await source.restore_ports()
 
     def on_fleet_first_run(self, message: FleetFirstRun) -> None:
         self._failed = True

@@ -98,6 +98,10 @@ class FleetCommands(Provider):
             name = f"container: {clean(container.name)} on {clean(container.node)}"
             words = f"{state_words(container).text}, {short_image(container.image, 50)}"
             yield name, words, partial(dashboard.go_to_container, container)
+        if dashboard.view.node is not None:
+            on_node = clean(dashboard.view.node.name)
+            yield f"Ports of {on_node}", "What listens there; forward it", dashboard.action_ports
+            yield f"VS Code on {on_node}", "By Remote-SSH, at a folder", dashboard.action_vscode
         yield "Agent guard", "Who the agent is lent to, and what was signed", dashboard.action_guard
         yield "Theme", "Change the colours", app.action_change_theme
         yield "Help", "Keys and glyphs", partial(app.run_action, "help")

@@ -12,7 +12,7 @@ from textual.keys import _character_to_key
 if TYPE_CHECKING:
     from textual.app import App
 
-Where = Literal["dashboard", "tails", "logs", "stats", "form", "work", "guard", "alerts", "anywhere"]
+Where = Literal["ports", "dashboard", "tails", "logs", "stats", "form", "work", "guard", "alerts", "anywhere"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ _TAIL, _APP = "In a tail or a log", "The app"
 _CONTAINER = "Containers"
 _FORM, _WORK = "In the form for a container", "Work in the background"
 _GUARD = "The lent agent"
+_PORTS = "Ports of a node"
 _ALERTS = "Alerts"
 
 # fmt: off
@@ -177,6 +178,53 @@ KEYS: tuple[Key, ...] = (
         "Wait for no GPU any longer", _ALERTS, where="alerts"),
     Key("alert-leave", "escape", "leave", "leave",
         "Return to the fleet", _ALERTS, where="alerts"),
+    Key("ports", "p", "ports", "ports",
+        "What listens on the node or in the container; forward it, open it in the browser",
+        _PORTS),
+    Key("vscode", "v", "vscode", "VS Code",
+        "VS Code on the node, or in the selected container by its SSH server", _PORTS),
+    Key("ports-open", "enter", "open", "open",
+        "Forward the selected port and open it in the browser", _PORTS, where="ports"),
+    Key("ports-forward", "space,f", "forward", "forward",
+        "Forward the selected port, without opening it", _PORTS, where="ports"),
+    Key("ports-new", "n", "new", "other port",
+        "Forward a port that you name, to a port of this machine that you choose", _PORTS,
+        where="ports"),
+    Key("ports-end", "x", "end", "end",
+        "End the selected forward (asks where somebody is connected)", _PORTS, where="ports"),
+    Key("ports-save", "s", "save", "save",
+        "Have the selected forward come back at the next start, or not", _PORTS, where="ports"),
+    Key("ports-copy", "c", "copy", "copy",
+        "Copy its URL, the token included, or the ssh line", _PORTS, where="ports"),
+    Key("ports-all", "a", "all", "all",
+        "Show what others have listening too", _PORTS, where="ports"),
+    Key("ports-look", "r", "look", "look again",
+        "Look again now", _PORTS, where="ports"),
+    Key("ports-leave", "escape", "leave", "leave",
+        "Return; what is forwarded stays so until gpuhop ends", _PORTS, where="ports"),
+    Key("history", "h", "history", "history",
+        "The past of the selected GPU or job, 5 minutes to 7 days: all figures, as graphs",
+        _HISTORY),
+    Key("history-zoom-in", "plus,equals_sign", "zoom(-1)", "shorter",
+        "A shorter span of time; what the cursor reads stays where it is", _HISTORY,
+        where="history"),
+    Key("history-zoom-out", "minus", "zoom(1)", "longer",
+        "A longer span of time, up to 7 days", _HISTORY, where="history"),
+    Key("history-all", "a", "all", "all GPUs, one",
+        "One figure of all GPUs, or all figures of one; ↑ ↓ or a number chooses it", _HISTORY,
+        where="history"),
+    Key("history-metric", "m", "metric", "figure",
+        "Of all GPUs: utilization, memory, power, temperature", _HISTORY, where="history"),
+    Key("history-newest", "n,end", "newest", "now",
+        "Back to now, without a cursor (← → read a moment, with shift they move in time)",
+        _HISTORY, where="history"),
+    Key("history-jobs", "j", "jobs", "jobs",
+        "The jobs of the node in the last 7 days: the GPUs and the time of one", _HISTORY,
+        where="history"),
+    Key("history-export", "e", "export", "export",
+        "Write what is shown to a file, as CSV or JSON", _HISTORY, where="history"),
+    Key("history-leave", "escape,h", "leave", "leave",
+        "Return to the fleet", _HISTORY, where="history"),
     Key("help", "question_mark", "help", "help",
         "This page", _APP, where="anywhere"),
     Key("palette", "ctrl+p", "app.command_palette", "palette",

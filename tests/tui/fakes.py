@@ -40,6 +40,7 @@ from gpuhop_tui.tui.app import GpuhopApp
 from gpuhop_tui.tui.opening import FirstRun, Opened
 from tests.tui.fake_containers import FakeContainers
 from tests.tui.fake_keychain import FakeKeychain
+from tests.tui.fake_ports import FakePorts
 from tests.tui.fake_sessions import FakeSessions, FakeTail, training_log, with_sessions
 
 NOW = 1_762_869_731.0  # 11 November 2025, 14:02:11 UTC
@@ -132,6 +133,8 @@ class FakeFleet:
         self.fleet_watched = False
         self.engines: dict[str, FakeContainers] = {}
         self.fleet_containers_watched = False
+        self.doors: dict[str, FakePorts] = {}
+        self.ports_restored = False
         self.keychain = FakeKeychain()
         self.hops: list[tuple[str, HopTarget]] = []
         self.during_hop: Callable[[], Awaitable[None]] | None = None
@@ -192,6 +195,12 @@ class FakeFleet:
 
     def watch_containers(self, wanted: bool) -> None:
         self.fleet_containers_watched = wanted
+
+    def ports(self, node: str) -> FakePorts:
+        return self.doors.setdefault(node, FakePorts(node))
+
+    async def restore_ports(self) -> None:
+        self.ports_restored = True
 
     def containers(self, node: str) -> FakeContainers:
         if node not in self.engines:

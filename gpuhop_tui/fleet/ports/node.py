@@ -180,6 +180,10 @@ class NodePorts:
         self._inside[identity] = (time.monotonic(), found)
         return found
 
+    async def home(self) -> str:
+        """The home of who logs in there. Raises ProblemError."""
+        return (await self._shell.run('printf %s "$HOME"')).text
+
     # What is forwarded
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuhop_tui.fleet.state import FleetState
 from gpuhop_tui.fleet.summary import fleet_totals
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit_line, width_of
-from gpuhop_tui.tui.render.units import clock
+from gpuhop_tui.tui.render.units import clock, plural
 
 _GAP = Span("   ")
 
@@ -24,6 +24,8 @@ def header_line(
         right = [Span(lent, Tone.WARN), _GAP, *right]
     if state is not None and state.agent_locked:
         right = [Span("agent locked", Tone.BAD), _GAP, *right]
+    if state is not None and state.forwarded_ports:
+        right = [Span(plural(state.forwarded_ports, "port"), Tone.INFO), _GAP, *right]
     for more in (work, alerts):
         if more:
             right = [*more, _GAP, *right]

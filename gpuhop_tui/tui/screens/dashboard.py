@@ -19,8 +19,8 @@ from gpuhop_tui.tui.keymap import bindings, shown_key
 from gpuhop_tui.tui.render.keys import keys_offer
 from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.screens.alert_actions import AlertActions
-from gpuhop_tui.tui.screens.container_hops import ContainerHops
 from gpuhop_tui.tui.screens.container_views import ContainerViews
+from gpuhop_tui.tui.screens.door_actions import DoorActions
 from gpuhop_tui.tui.screens.new_container_actions import NewContainerActions
 from gpuhop_tui.tui.widgets.filter_bar import FilterBar
 from gpuhop_tui.tui.widgets.fleet_tree import FleetTree
@@ -33,7 +33,7 @@ from gpuhop_tui.tui.widgets.target_view import TargetView
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 
 
-class DashboardScreen(NewContainerActions, ContainerViews, ContainerHops, AlertActions):
+class DashboardScreen(NewContainerActions, ContainerViews, DoorActions, AlertActions):
     """Shows the states it is given by `show`."""
 
     CSS_PATH = "dashboard.tcss"
@@ -44,6 +44,7 @@ class DashboardScreen(NewContainerActions, ContainerViews, ContainerHops, AlertA
         *bindings("keys", "guard"),
         *bindings("new-container", "work", "container-menu", "mark", "images", "hop-as"),
         *bindings("logs", "stats", "copy-in", "copy-out"),
+        *bindings("ports", "vscode"),
         *bindings("tab-processes", "tab-containers", "tab-sessions"),
         *bindings("tab-history", "tab-node", "tab-log"),
     ]
