@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import asyncssh
 
@@ -29,6 +30,8 @@ class UnknownHostKeys:
         self._prompter = prompter
         self._known_hosts = known_hosts
         self._one_at_a_time = asyncio.Lock()
+        self._open = ""  # the hop that a question is open about
+        self._waiting: list[Callable[[str], None]] = []  # whose questions come later
 
     async def ask(
         self, route: tuple[Hop, ...], key: asyncssh.SSHKey, on_step: Callable[[str], None]
@@ -45,19 +48,43 @@ class UnknownHostKeys:
         )
         if hop.strict_host_keys:
             raise ProblemError(_unknown(hop, question))
-        on_step("your answer about its host key")
-        async with self._one_at_a_time:
+        async with self._turn(hop, on_step):
             if key in self._known_hosts.lookup(hop).trusted:
                 return  # another hop with the same name was asked about meanwhile
             answer = await self._prompter.host_key(question)
             if answer is HostKeyAnswer.REFUSE:
                 raise ProblemError(_unknown(hop, question))
-            self._accept(hop, key, for_good=answer is HostKeyAnswer.ALWAYS)
+            await self._accept(hop, key, for_good=answer is HostKeyAnswer.ALWAYS)
 
-    def _accept(self, hop: Hop, key: asyncssh.SSHKey, *, for_good: bool) -> None:
+    @asynccontextmanager
+    async def _turn(self, hop: Hop, on_step: Callable[[str], None]) -> AsyncIterator[None]:
+        """Tells each what it waits for: the open question may be out of sight of who waits for
+        another one, where a hop has the terminal."""
+        self._waiting.append(on_step)
+        self._tell()
+        try:
+            async with self._one_at_a_time:
+                self._waiting.remove(on_step)
+                self._open = hop.name
+                self._tell()
+                on_step("your answer about its host key")
+                try:
+                    yield
+                finally:
+                    self._open = ""
+        finally:
+            if on_step in self._waiting:
+                self._waiting.remove(on_step)
+
+    def _tell(self) -> None:
+        for on_step in self._waiting:
+            if self._open:
+                on_step(f"your answer about {self._open}, which asks first")
+
+    async def _accept(self, hop: Hop, key: asyncssh.SSHKey, *, for_good: bool) -> None:
         if for_good and hop.known_hosts_files:
             try:
-                self._known_hosts.accept_always(hop, key)
+                await asyncio.to_thread(self._known_hosts.accept_always, hop, key)
             except OSError as exc:
                 _log.warning("known_hosts cannot be written: %s", exc)
             else:

@@ -50,6 +50,7 @@ class KeyRing:
         self._unlocked: dict[Path, asyncssh.SSHKey] = {}
         self._declined: set[Path] = set()
         self._locks: dict[Path, asyncio.Lock] = {}
+        self._asked_for: dict[Path, str] = {}  # the hop whose login has the question open
 
     def ask_again(self) -> None:
         """Forgets which passphrases a person would not give: they asked to try again."""
@@ -61,13 +62,18 @@ class KeyRing:
         Raises KeyDeclinedError where no passphrase was given or none opened it.
         """
         lock = self._locks.setdefault(file.path, asyncio.Lock())
-        with patience.waiting_for_person():
+        # The question may be out of sight, where a hop has the terminal.
+        before = self._asked_for.get(file.path) if lock.locked() else None
+        what = f"your answer to {before}, which asks first" if before else ""
+        with patience.waiting_for_person(what):
             async with lock:
+                self._asked_for[file.path] = hop.name
                 if file.path in self._unlocked:
                     return self._unlocked[file.path]
                 if file.path in self._declined:
                     raise KeyDeclinedError(f"the passphrase of {file.path} was not given")
-                key = await self._ask(file, hop)
+                with patience.waiting_for_person("your passphrase"):
+                    key = await self._ask(file, hop)
                 if key is None:
                     self._declined.add(file.path)
                     raise KeyDeclinedError(f"the passphrase of {file.path} was not given")

@@ -105,7 +105,9 @@ class _Attempt:
         self.before = route[-2] if len(route) > 1 else None
         self.context = context
         self.known = context.known_hosts.lookup(self.hop)
-        self.patience = Patience(self.hop.connect_timeout or LOGIN_SECONDS)
+        self.patience = Patience(
+            self.hop.connect_timeout or LOGIN_SECONDS, lambda what: on_step(what or self.step)
+        )
         self.step = ""
         self.closed: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self.rejected_key: asyncssh.SSHKey | None = None

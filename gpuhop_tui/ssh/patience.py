@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 # What the machine gets at least after a person has answered.
@@ -16,8 +16,10 @@ class Patience:
     Raises TimeoutError from the `limit()` block once the machine's time is used up.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, tell: Callable[[str], None] = lambda _what: None) -> None:
+        """`tell`: told which of a person's answers is waited for; empty: none any more."""
         self.seconds = seconds
+        self._tell = tell
         self._timeout: asyncio.Timeout | None = None
         self._people = 0
         self._left = seconds
@@ -41,7 +43,8 @@ class Patience:
         return now - self._started_at - paused
 
     @contextmanager
-    def waiting_for_person(self) -> Iterator[None]:
+    def waiting_for_person(self, what: str = "") -> Iterator[None]:
+        """`what` is waited for, where that is news to who watches."""
         loop = asyncio.get_running_loop()
         timeout = self._timeout
         if not self._people and timeout is not None and not timeout.expired():
@@ -49,10 +52,14 @@ class Patience:
             self._left = (timeout.when() or loop.time()) - loop.time()
             timeout.reschedule(None)
         self._people += 1
+        if what:
+            self._tell(what)
         try:
             yield
         finally:
             self._people -= 1
+            if what:
+                self._tell("")
             if not self._people and timeout is not None and timeout.when() is None:
                 self._paused_seconds += loop.time() - self._paused_at
                 timeout.reschedule(loop.time() + max(self._left, REST_SECONDS))

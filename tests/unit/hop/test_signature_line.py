@@ -108,7 +108,8 @@ async def test_answers_after_the_menu_key(
     it._typed(b"omwn\r")  # for the shell
     assert not asked.done()
     it._typed(keys)
-    assert await asked is answer
+    async with asyncio.timeout(30):
+        assert await asked is answer
     assert shell.typed == b"omwn\r"
     assert terminal.text == before
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from dataclasses import replace
 
 import asyncssh
 import pytest
@@ -11,6 +12,7 @@ from gpuhop_tui.ssh.agent import Agent
 from gpuhop_tui.ssh.key_files import KeyDeclinedError, KeyRing, read_key_file
 from gpuhop_tui.ssh.patience import Patience
 from gpuhop_tui.ssh.prompts import NoPrompter
+from tests.lab.waiting import await_until
 
 HOP = Hop("gpu-01", "10.0.0.50", 22, "user")
 
@@ -86,3 +88,32 @@ async def test_no_means_no_until_the_user_tries_again(generated):
     assert len(prompter.questions) == 1
     ring.ask_again()
     assert await ring.unlock(file, HOP, Patience(10))
+
+
+class Thinks(Types):
+    def __init__(self, *answers):
+        super().__init__(*answers)
+        self.may = asyncio.Event()
+
+    async def passphrase(self, question):
+        await self.may.wait()
+        return await super().passphrase(question)
+
+
+async def test_who_waits_for_the_question_of_another_hop_says_so(generated):
+    prompter = Thinks("secret")
+    ring = KeyRing(prompter, Agent(None), None)
+    file = read_key_file(generated["locked"])
+    first, second = [], []
+    tasks = [
+        asyncio.create_task(ring.unlock(file, HOP, Patience(10, first.append))),
+        asyncio.create_task(
+            ring.unlock(file, replace(HOP, name="gpu-02"), Patience(10, second.append))
+        ),
+    ]
+    await await_until(lambda: first and second, "both wait")
+    assert first == ["your passphrase"]
+    assert second == ["your answer to gpu-01, which asks first"]
+    prompter.may.set()
+    await asyncio.gather(*tasks)
+    assert (first[-1], second[-1]) == ("", "")
