@@ -12,7 +12,20 @@ from textual.keys import _character_to_key
 if TYPE_CHECKING:
     from textual.app import App
 
-Where = Literal["ports", "dashboard", "tails", "logs", "stats", "form", "work", "guard", "alerts", "anywhere"]
+Where = Literal[
+    "ports",
+    "dashboard",
+    "tails",
+    "logs",
+    "stats",
+    "form",
+    "work",
+    "guard",
+    "jobs",
+    "alerts",
+    "history",
+    "anywhere",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,8 @@ _FORM, _WORK = "In the form for a container", "Work in the background"
 _GUARD = "The lent agent"
 _PORTS = "Ports of a node"
 _ALERTS = "Alerts"
+_JOB = "Jobs"
+_HISTORY = "The history"
 
 # fmt: off
 KEYS: tuple[Key, ...] = (
@@ -98,8 +113,10 @@ KEYS: tuple[Key, ...] = (
         shown=False),
     Key("sort", "o", "sort", "sort",
         "Order of nodes: config, name, free GPUs, utilization", _GO),
-    Key("tab-processes", "1", "tab('processes')", "processes",
-        "Processes on the node's GPUs; again: into the list", _LOOK, shown=False),
+    Key("jobs", "J", "jobs", "jobs",
+        "Every job of the fleet: whose, where, how far; hop to it, tail it, end it", _JOB),
+    Key("tab-processes", "1", "tab('jobs')", "jobs",
+        "Jobs on the node's GPUs; again: into the list", _LOOK, shown=False),
     Key("tab-containers", "2", "tab('containers')", "containers",
         "Containers on the node; again: into the list", _LOOK, shown=False),
     Key("tab-sessions", "3", "tab('sessions')", "sessions",
@@ -154,6 +171,26 @@ KEYS: tuple[Key, ...] = (
         "Copy the details of the selected job", _WORK, where="work"),
     Key("work-leave", "escape", "leave", "leave",
         "Return; the work goes on", _WORK, where="work"),
+    Key("job-hop", "enter", "hop_job", "hop",
+        "Hop to the selected job: its session, else its container, else its node", _JOB,
+        where="jobs"),
+    Key("job-tail", "t", "tail_job", "tail",
+        "Watch what the selected job says: its pane, or its container's log", _JOB, where="jobs"),
+    Key("job-end", "x", "end_job", "end",
+        "End the selected job by SIGINT, then SIGTERM, then SIGKILL (asks); dismiss one that ended",
+        _JOB, where="jobs"),
+    Key("job-mine", "m", "mine", "mine",
+        "Your own jobs, or everyone's", _JOB, where="jobs"),
+    Key("job-group", "o", "group", "group",
+        "Group jobs by node, user, container, or not", _JOB, where="jobs"),
+    Key("job-filter", "slash", "filter", "filter",
+        "Filter jobs: user:NAME mem>20g state:stalled gpu:0 node:NAME text", _JOB, where="jobs"),
+    Key("job-go", "n", "go_to_node", "node",
+        "Leave, and select the node of the selected job", _JOB, where="jobs"),
+    Key("job-history", "h", "history", "history",
+        "The selected job's GPUs over its time, as graphs", _JOB, where="jobs"),
+    Key("job-leave", "escape", "leave", "leave",
+        "End the filter; else return to the fleet", _JOB, where="jobs"),
     Key("guard", "g", "guard", "guard",
         "Who the agent is lent to, what they may do, what was signed", _GUARD),
     Key("guard-lock", "L", "lock", "lock, unlock",

@@ -18,7 +18,9 @@ from pathlib import Path
 from gpuhop_tui.containers.model import Listing
 from gpuhop_tui.fleet.doctor.examine import Scope
 from gpuhop_tui.fleet.doctor.finding import Finding
+from gpuhop_tui.fleet.past_jobs import PastJob
 from gpuhop_tui.fleet.state import BastionState, FleetState, HistoryPoint, NodeState
+from gpuhop_tui.fleet.store.points import StoredPoint
 from gpuhop_tui.fleet.summary import memory_percent
 from gpuhop_tui.probe.sample import Disk, Gpu, Host, MigInstance, Process, Sample
 from gpuhop_tui.problem import ErrorKind, Problem
@@ -39,8 +41,10 @@ from gpuhop_tui.ssh.status import LinkEvent, LinkState, LinkStatus
 from gpuhop_tui.tui.app import GpuhopApp
 from gpuhop_tui.tui.opening import FirstRun, Opened
 from tests.tui.fake_containers import FakeContainers
+from tests.tui.fake_jobs import with_jobs
 from tests.tui.fake_keychain import FakeKeychain
 from tests.tui.fake_ports import FakePorts
+from tests.tui.fake_past import KeptPast, kept_past
 from tests.tui.fake_sessions import FakeSessions, FakeTail, training_log, with_sessions
 
 NOW = 1_762_869_731.0  # 11 November 2025, 14:02:11 UTC
@@ -124,11 +128,14 @@ class FakeFleet:
     def __init__(self, state: FleetState, past: Callable[[str, int], list[HistoryPoint]]) -> None:
         self._state = state
         self._past = past
+        self.kept: KeptPast = kept_past(state, NOW)
+        self.ended_jobs: Sequence[PastJob] = ()
         self._changed = asyncio.Event()
         self.retried: list[str | None] = []
         self.findings: list[Finding] = []
         self.examined = asyncio.Event()
         self.revoked: list[int] = []
+        self.dismissed: list[int] = []
         self.actors: dict[str, FakeSessions] = {}
         self.fleet_watched = False
         self.engines: dict[str, FakeContainers] = {}
@@ -167,6 +174,17 @@ class FakeFleet:
     def history(self, node: str, gpu_index: int) -> Sequence[HistoryPoint]:
         return self._past(node, gpu_index)
 
+    async def past(
+        self, node: str, gpu_index: int, since: float, until: float
+    ) -> Sequence[StoredPoint]:
+        return self.kept(node, gpu_index, since, until)
+
+    async def past_gpus(self, node: str) -> Sequence[int]:
+        return ()
+
+    async def past_jobs(self) -> Sequence[PastJob]:
+        return self.ended_jobs
+
     def retry(self, name: str | None = None) -> None:
         self.retried.append(name)
 
@@ -177,6 +195,7 @@ class FakeFleet:
         await self.examined.wait()
 
     def dismiss_job(self, node: str, pid: int, started_at: float | None) -> None:
+        self.dismissed.append(pid)
         found = self._state.node(node)
         jobs = found.jobs if found else ()
         self.change(node, jobs=tuple(job for job in jobs if job.key != (node, pid, started_at)))
@@ -497,10 +516,10 @@ def fleet_state(now: float = NOW) -> FleetState:
             ),
             BastionState("edge", "ann@edge.example.org:2222", link=up(now, 4, 0.041)),
         ),
-        nodes=(
+        nodes=tuple(map(with_jobs, (
             busy_node(now), idle_node(now), waiting_node(now), mig_node(now), smi_node(now),
             lost_gpu_node(now), blocked_node(now), stale_node(now), simulated_node(now),
-        ),
+        ))),
         agent="2 keys",
     )  # fmt: skip
 
@@ -656,6 +675,7 @@ def _main(scenario: str) -> int:
     now = time.time()
     state = big_state(now) if scenario == "big" else with_sessions(fleet_state(now), now)
     fleet = LiveFleet(state, past(state, now))
+    fleet.kept = kept_past(state, now)
     asked = {"key": HOST_KEY, "passphrase": PASSPHRASE, "code": CHALLENGE}
     questions = Questions((asked[scenario],) if scenario in asked else ())
     configured = False

@@ -34,7 +34,7 @@ async def test_the_first_screen_has_everything(size: tuple[int, int]) -> None:
             "6/9 nodes", "32 GPUs", "12 free", "14 busy", "6 users", "14:02:11",
             "jump-server", "● gpu-01", "waiting 4 s", "host key changed", "answer of edge…", "sim",
             "gpu-user@10.0.0.50:2222", "97 %", "54/80 G", "marie",
-            "1 processes", "python train.py",
+            "1 jobs", "python train.py",
             "f freest", "/ filter", "r retry", "d details", "? help", "q quit",
         ):  # fmt: skip
             assert words in shown, words

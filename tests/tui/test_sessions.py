@@ -139,15 +139,15 @@ async def test_the_cursor_is_on_a_session_whatever_changes() -> None:
         await until(pilot, lambda: rows.session is None)
 
 
-async def test_the_process_list_has_a_cursor() -> None:
+async def test_the_job_list_has_a_cursor() -> None:
     app, fleet = app_with_sessions()
     async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         dashboard = await opened(pilot)
         await pilot.press("1", "down")  # it is shown already: into the list
-        assert dashboard.view.pane.selected == (422801, NOW - 27 * 3600)
+        assert dashboard.view.jobs.selected == ("gpu-01", 422801, NOW - 27 * 3600)
         fleet.change("gpu-01", stale=True)
         await until(pilot, lambda: dashboard.view.node and dashboard.view.node.stale)
-        assert dashboard.view.pane.selected == (422801, NOW - 27 * 3600)
+        assert dashboard.view.jobs.selected == ("gpu-01", 422801, NOW - 27 * 3600)
         await pilot.press("escape")
         assert app.focused is dashboard.fleet_tree
 

@@ -20,10 +20,6 @@ from gpuhop_tui.fleet.jobs.model import Job, JobState
 Test = Callable[[Job], bool]
 
 
-class FilterError(ValueError):
-    """What is wrong with a filter, and what would be right."""
-
-
 @dataclass(frozen=True, slots=True)
 class Filter:
     """The words of a filter; without any, every job holds."""
@@ -32,6 +28,14 @@ class Filter:
 
     def holds(self, job: Job) -> bool:
         return all(test(job) for test in self.tests)
+
+
+class FilterError(ValueError):
+    """What is wrong with a filter, and what would be right. `others`: the words that are well."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.others = Filter()
 
 
 _G = float(1 << 30)
@@ -81,7 +85,17 @@ _GROUPS: dict[str, Callable[[JobState], bool]] = {
 
 def parse(text: str, now: float) -> Filter:
     """What `text` asks for; `now` is what ages are measured from. Raises FilterError."""
-    return Filter(tuple(_test(word, now) for word in _words(text)))
+    tests: list[Test] = []
+    wrong: FilterError | None = None
+    for word in _words(text):
+        try:
+            tests.append(_test(word, now))
+        except FilterError as error:
+            wrong = wrong or error
+    if wrong is not None:
+        wrong.others = Filter(tuple(tests))
+        raise wrong
+    return Filter(tuple(tests))
 
 
 def _words(text: str) -> list[str]:

@@ -13,8 +13,7 @@ from gpuhop_tui.tui.render.columns import Column, choose, heading, row
 from gpuhop_tui.tui.render.engine import Extras, Key, engine_line, engine_notes, short_image
 from gpuhop_tui.tui.render.gpus import dimmed
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, fit_line, join, width_of, wrap
-from gpuhop_tui.tui.render.processes import ranges
-from gpuhop_tui.tui.render.units import MISSING, brief, figure, size
+from gpuhop_tui.tui.render.units import MISSING, brief, figure, ranges, size
 
 ContainerRow = tuple[Key | None, Line]  # Container.key
 

@@ -20,6 +20,7 @@ from gpuhop_tui.tui.screens.session_actions import SessionActions
 
 if TYPE_CHECKING:
     from gpuhop_tui.fleet.containers import NodeContainers
+    from gpuhop_tui.fleet.state import NodeState
     from gpuhop_tui.tui.screens.container_menu import MenuItem
 
 _ELSEWHERE = ("hop-as", "logs", "stats", "copy-in", "copy-out")  # keys that the menu has, too
@@ -47,11 +48,16 @@ class ContainerActions(SessionActions):
 
     # Listing, for as long as somebody looks
 
+    @property
+    def containers_in_view(self) -> NodeState | None:
+        """The node whose containers are looked at."""
+        return self.view.node if self.view.shows_containers else None
+
     def watch_containers(self) -> None:
         """List the containers of the node whose tab is in view, and of no other."""
         top = self.app.screen
         covered = top is not self and not isinstance(top, ModalScreen)
-        node = self.view.node if self.view.shows_containers else None
+        node = self.containers_in_view
         wanted = None if node is None or covered or self.hopper.is_away else node.name
         if wanted == self._watched_engine or self.source is None:
             return

@@ -21,6 +21,8 @@ from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.screens.alert_actions import AlertActions
 from gpuhop_tui.tui.screens.container_views import ContainerViews
 from gpuhop_tui.tui.screens.door_actions import DoorActions
+from gpuhop_tui.tui.screens.history_actions import HistoryActions
+from gpuhop_tui.tui.screens.job_actions import JobActions
 from gpuhop_tui.tui.screens.new_container_actions import NewContainerActions
 from gpuhop_tui.tui.widgets.filter_bar import FilterBar
 from gpuhop_tui.tui.widgets.fleet_tree import FleetTree
@@ -33,7 +35,9 @@ from gpuhop_tui.tui.widgets.target_view import TargetView
 LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 
 
-class DashboardScreen(NewContainerActions, ContainerViews, DoorActions, AlertActions):
+class DashboardScreen(
+    NewContainerActions, ContainerViews, DoorActions, JobActions, AlertActions, HistoryActions
+):
     """Shows the states it is given by `show`."""
 
     CSS_PATH = "dashboard.tcss"
@@ -41,7 +45,7 @@ class DashboardScreen(NewContainerActions, ContainerViews, DoorActions, AlertAct
         *bindings("back", "hop", "attach", "tail", "new-session", "stop"),
         *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "doctor", "clear"),
         *bindings("alerts", "silence"),
-        *bindings("keys", "guard"),
+        *bindings("keys", "guard", "jobs", "history"),
         *bindings("new-container", "work", "container-menu", "mark", "images", "hop-as"),
         *bindings("logs", "stats", "copy-in", "copy-out"),
         *bindings("ports", "vscode"),
@@ -116,6 +120,7 @@ class DashboardScreen(NewContainerActions, ContainerViews, DoorActions, AlertAct
         if before is None:
             self.show_offer()
         self._offer_keys(state.agent)
+        self.tell_of_past(state)
 
     def show_selected(self) -> None:
         """Show what is selected, at the right."""
@@ -123,7 +128,8 @@ class DashboardScreen(NewContainerActions, ContainerViews, DoorActions, AlertAct
         self.watch_sessions()
         self.watch_containers()
         view = self.view
-        found = (view.node, view.selected_session, view.selected_container, view.selected_image)
+        lists = (view.selected_session, view.selected_container, view.selected_image)
+        found = (view.node, view.selected_job, *lists)
         able = (view.tabs.active, *(each is not None for each in found))
         if able != self._able:
             self._able = able

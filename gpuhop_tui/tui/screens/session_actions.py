@@ -64,11 +64,16 @@ class SessionActions(Screen[None]):
 
     # Listing, for as long as somebody looks
 
+    @property
+    def sessions_in_view(self) -> NodeState | None:
+        """The node whose sessions are looked at."""
+        return self.view.node if self.view.shows_sessions else None
+
     def watch_sessions(self) -> None:
         """List the sessions of the node whose tab is in view, and of no other."""
         top = self.app.screen
         covered = top is not self and not isinstance(top, ModalScreen)
-        node = self.view.node if self.view.shows_sessions else None
+        node = self.sessions_in_view
         wanted = None if node is None or covered or self.hopper.is_away else node.name
         if wanted == self._watched or self.source is None:
             return

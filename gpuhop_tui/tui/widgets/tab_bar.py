@@ -9,12 +9,12 @@ from textual.reactive import reactive
 from gpuhop_tui.tui.render.line import Line, Span, Tone, cut, width_of
 from gpuhop_tui.tui.widgets.lines import Lines
 
-TABS = ("processes", "containers", "sessions", "history", "node", "log")
+TABS = ("jobs", "containers", "sessions", "history", "node", "log")
 _LEAST = 2  # cells of a name
 
 
 class TabBar(Lines):
-    """`── 1 processes ── 2 containers ── 3 sessions ── 4 history ── 5 node ── 6 log ───`
+    """`── 1 jobs ── 2 containers ── 3 sessions ── 4 history ── 5 node ── 6 log ───`
 
     Where that is too wide, the lines go first, then the ends of the other names."""
 

@@ -10,6 +10,7 @@ from textual.app import App, ComposeResult
 from textual.containers import Vertical
 
 from gpuhop_tui.containers.model import Container, Image
+from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
 from gpuhop_tui.probe.sample import Gpu
 from gpuhop_tui.problem import Problem
@@ -21,14 +22,13 @@ from gpuhop_tui.tui.render.head import bastion_head, node_head
 from gpuhop_tui.tui.render.history import history
 from gpuhop_tui.tui.render.line import Line, Span, Tone
 from gpuhop_tui.tui.render.machine import machine
-from gpuhop_tui.tui.render.processes import process_rows
 from gpuhop_tui.tui.render.sessions import KeyNames
 from gpuhop_tui.tui.render.trouble import log_lines, problem_lines
 from gpuhop_tui.tui.widgets.container_list import ContainerList
 from gpuhop_tui.tui.widgets.gpu_table import GpuTable
+from gpuhop_tui.tui.widgets.job_list import JobList
 from gpuhop_tui.tui.widgets.lines import Lines
 from gpuhop_tui.tui.widgets.pane import Pane
-from gpuhop_tui.tui.widgets.rows import Row
 from gpuhop_tui.tui.widgets.session_list import SessionList
 from gpuhop_tui.tui.widgets.tab_bar import TabBar
 
@@ -48,6 +48,7 @@ class TargetView(Vertical):
         self.problem = Lines(id="problem", classes="-empty")
         self.gpus = GpuTable()
         self.tabs = TabBar()
+        self.jobs = JobList()
         self.pane = Pane()
         self.containers = ContainerList()
         self.sessions = SessionList()
@@ -59,6 +60,7 @@ class TargetView(Vertical):
         yield self.problem
         yield self.gpus
         yield self.tabs
+        yield self.jobs
         yield self.pane
         yield self.containers
         yield self.sessions
@@ -88,6 +90,17 @@ class TargetView(Vertical):
         return next((gpu for gpu in gpus if gpu.index == self.gpus.selected), None)
 
     @property
+    def shows_jobs(self) -> bool:
+        """Whether the jobs of a node are in view."""
+        known = self.node is not None and self.node.sample is not None
+        return known and self.tabs.active == "jobs"
+
+    @property
+    def selected_job(self) -> Job | None:
+        """The selected job as it is now, while jobs are in view."""
+        return self.jobs.job if self.shows_jobs else None
+
+    @property
     def shows_sessions(self) -> bool:
         """Whether the sessions of a node are in view."""
         return self.node is not None and self.tabs.active == "sessions"
@@ -113,8 +126,10 @@ class TargetView(Vertical):
         return self.containers.image if self.shows_containers else None
 
     @property
-    def lower(self) -> Pane | ContainerList | SessionList:
+    def lower(self) -> Pane | JobList | ContainerList | SessionList:
         """What is below the tabs."""
+        if self.shows_jobs:
+            return self.jobs
         if self.shows_containers:
             return self.containers
         return self.sessions if self.shows_sessions else self.pane
@@ -176,24 +191,21 @@ class TargetView(Vertical):
 
     def _lay_pane(self) -> None:
         focused = self.screen.focused
-        lowers = (self.pane, self.containers, self.sessions)
+        lowers = (self.jobs, self.pane, self.containers, self.sessions)
         for each in lowers:
             each.set_class(each is not self.lower, "-absent")
         if focused in lowers and focused is not self.lower:
             self.screen.set_focus(self.lower)
-        if self.node is not None and self.shows_containers:
+        if self.node is not None and self.shows_jobs:
+            self.jobs.show(self.node, self.clock())
+        elif self.node is not None and self.shows_containers:
             self.containers.show(self.node, self.clock(), _container_keys(self.app))
         elif self.node is not None and self.shows_sessions:
             names = KeyNames(*(shown_key(self.app, id) for id in ("new-session", "hop", "stop")))
             self.sessions.show(self.node, self.clock(), names)
         else:
-            self.pane.show_rows(self._pane_rows())
-
-    def _pane_rows(self) -> list[Row]:
-        target, width, now = self.target, self.pane.room, self.clock()
-        if isinstance(target, NodeState) and target.sample and self.tabs.active == "processes":
-            return [*process_rows(target.sample, width, now, target.stale)]
-        return [(None, line) for line in self._pane_lines(width, now)]
+            lines = self._pane_lines(self.pane.room, self.clock())
+            self.pane.show_rows([(None, line) for line in lines])
 
     def _pane_lines(self, width: int, now: float) -> list[Line]:
         target, tab = self.target, self.tabs.active
@@ -208,7 +220,9 @@ class TargetView(Vertical):
             return machine(target.sample, width, now, target.stale)
         if not target.sample.gpus:
             return [(Span("There is no GPU to show the history of", Tone.DIM),)]
-        return self._history(target, width, self.pane.size.height)
+        key = shown_key(self.app, "history")
+        more = (Span(f"{key} ", Tone.INFO), Span("all figures, 5 min to 7 days", Tone.DIM))
+        return [*self._history(target, width, self.pane.size.height - 1), more]
 
     def _lay_graph(self) -> None:
         """The history below the other tabs, where the screen is tall enough for both."""

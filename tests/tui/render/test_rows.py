@@ -1,11 +1,13 @@
-"""Tree rows, the GPU table, processes, heads, problems and logs, without a screen."""
+"""Tree rows, the GPU table, jobs, heads, problems and logs, without a screen."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 
+from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.fleet.state import FleetState, NodeState
 from gpuhop_tui.probe.sample import Gpu, Process, Sample
 from gpuhop_tui.ssh.status import LinkState, LinkStatus
@@ -14,12 +16,14 @@ from gpuhop_tui.tui.render.gpus import gpu_table, short_name
 from gpuhop_tui.tui.render.head import bastion_head, node_head
 from gpuhop_tui.tui.render.header import header_line
 from gpuhop_tui.tui.render.history import history
+from gpuhop_tui.tui.render.jobs import job_details, node_job_rows
 from gpuhop_tui.tui.render.line import Line, Span, Tone, fit_line, plain, width_of
 from gpuhop_tui.tui.render.machine import machine
-from gpuhop_tui.tui.render.processes import jobs, process_rows, ranges
 from gpuhop_tui.tui.render.tree import Row, Sort, TreeLayout, bastion_line, node_line, tree_rows
 from gpuhop_tui.tui.render.trouble import log_lines, problem_lines
+from gpuhop_tui.tui.render.units import ranges
 from tests.tui import fakes
+from tests.tui.fake_jobs import some_jobs, with_jobs
 from tests.tui.fakes import NOW, fleet_state
 
 STATE = fleet_state()
@@ -218,41 +222,48 @@ def test_details_name_every_figure_or_its_reason() -> None:
     assert "A100" in lost
 
 
-# Processes
+# Jobs
+
+
+def job_rows(node: NodeState, width: int) -> str:
+    return text(line for _, line in node_job_rows(with_jobs(node), width, NOW))
 
 
 def test_a_process_on_many_gpus_is_one_job() -> None:
-    sample = fakes.busy_node(NOW).sample
-    assert sample is not None
-    found = jobs(sample)
-    assert [job.gpus for job in found] == [(0, 1, 2, 3), (4,), (5,), (6,)]
-    assert found[0].process.memory_bytes == 4 * 54 * fakes.GIB
-    lines = text(line for _, line in process_rows(sample, 120, NOW, stale=False))
-    assert "0-3" in lines
-    assert "3h 12m" in lines
-    assert "llm-pretrain" in lines
+    node = with_jobs(fakes.busy_node(NOW))
+    assert [job.gpus for job in node.jobs] == [(0, 1, 2, 3), (4,), (5,), (6,)]
+    assert node.jobs[0].memory_bytes == 4 * 54 * fakes.GIB
+    lines = job_rows(node, 200)
+    for words in ("0-3", "3h 12m", "llm-pretrain", "216 G"):
+        assert words in lines
 
 
-def test_a_sum_with_an_unknown_part_is_unknown() -> None:
-    process = Process(1, "ann", "train", None, NOW)
-    known = replace(process, memory_bytes=5)
-    sample = Sample("nvml", NOW, gpus=(Gpu(0, processes=(known,)), Gpu(1, processes=(process,))))
-    assert jobs(sample)[0].process.memory_bytes is None
+def test_no_job_is_said_and_not_knowing_too() -> None:
+    assert job_rows(fakes.idle_node(NOW), 80) == "No job on any GPU"
+    unknown = "Who is on the GPUs is not known: nvidia-smi does not tell users"
+    assert job_rows(fakes.smi_node(NOW), 80) == unknown
 
 
-def test_a_pid_that_came_again_is_another_process() -> None:
-    one, two = (Process(1, "ann", "train", 5, at) for at in (NOW, NOW - 9))
-    sample = Sample("nvml", NOW, gpus=(Gpu(0, processes=(one,)), Gpu(1, processes=(two,))))
-    assert len(jobs(sample)) == 2
+@pytest.mark.parametrize("width", range(30, 240, 7))
+def test_job_rows_fit_and_what_matters_most_stays(width: int) -> None:
+    node = replace(fakes.busy_node(NOW), jobs=some_jobs(NOW))
+    rows = [plain(line) for _, line in node_job_rows(node, width, NOW)]
+    assert len(rows) == 1 + len(node.jobs)
+    if width >= 46:
+        assert all(cell_len(row) <= width for row in rows)
+        for words in ("● running", "◐ stalled", "✗ exit 1", "✗ no memo", "✗ SIGKILL", "marie"):
+            assert any(words in row for row in rows), words
 
 
-def test_no_process_is_said_and_not_knowing_too() -> None:
-    for node, words in (
-        (fakes.idle_node(NOW), "No process on any GPU"),
-        (fakes.smi_node(NOW), "Processes are not known: nvidia-smi does not tell users"),
-    ):
-        assert node.sample is not None
-        assert text(line for _, line in process_rows(node.sample, 80, NOW, stale=False)) == words
+@pytest.mark.parametrize("job", some_jobs(NOW), ids=lambda job: job.state.value)
+def test_details_of_a_job_name_each_reason(job: Job) -> None:
+    told = text(job_details(job, 100, NOW))
+    assert f"process {job.pid} on gpu-01" in told
+    assert job.reason in told
+    if not job.is_over:
+        assert all(why in told for why in job.missing.values())
+    if job.user_from:
+        assert "marie (started llm-pretrain)" in told
 
 
 def test_ranges() -> None:
@@ -375,7 +386,7 @@ def test_hostile_strings_stay_text() -> None:
     assert node.sample is not None
     everything = [
         table(node), drawn(node), text(node_head(node, 200, NOW)),
-        text(line for _, line in process_rows(node.sample, 200, NOW, stale=False)),
+        job_rows(node, 240), text(job_details(with_jobs(node).jobs[0], 90, NOW)),
         text(gpu_details(gpu, 90)),
     ]  # fmt: skip
     for shown in everything:

@@ -102,3 +102,9 @@ def test_anything_alike_is_a_filter_or_says_why_not(words: list[tuple[str, str, 
 @given(st.sampled_from(["user:ann", "mem>20g", "state:over", "gpu:0", "x"]))
 def test_a_dash_turns_a_word_around(word: str) -> None:
     assert parse(word, NOW).holds(JOB) != parse(f"-{word}", NOW).holds(JOB)
+
+
+def test_the_words_that_are_well_hold_beside_one_that_is_not() -> None:
+    with pytest.raises(FilterError) as error:
+        parse("user:bob mem:5", NOW)
+    assert not error.value.others.holds(JOB)
