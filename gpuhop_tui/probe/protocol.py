@@ -20,7 +20,8 @@ says why.
                 memory_total_bytes, load_1, disks: {path: [free, total]}, missing}
     gpus        {index: {uuid, name, utilization_percent, memory_used_bytes, memory_total_bytes,
                 temperature_celsius, power_watts, power_limit_watts, fan_percent, sm_clock_mhz,
-                throttle_reasons: [words], ecc_uncorrected, lost,
+                throttle_reasons: [words], ecc_uncorrected, pcie_generation,
+                pcie_generation_max, pcie_width, pcie_width_max, lost,
                 mig: {index: {uuid, name, memory_used_bytes, memory_total_bytes, processes,
                 missing}}, processes: {pid: bytes held, -1 where not known}, missing}}
     processes   {pid: {user, command, started_at, container_id, container, tmux_session, tmux}}

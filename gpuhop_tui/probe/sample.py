@@ -27,6 +27,10 @@ GPU_FIGURES = (
     "sm_clock_mhz",
     "throttle_reasons",
     "ecc_uncorrected",
+    "pcie_generation",
+    "pcie_generation_max",
+    "pcie_width",
+    "pcie_width_max",
 )
 INSTANCE_FIGURES = ("uuid", "name", "memory_used_bytes", "memory_total_bytes")
 HOST_FIGURES = (
@@ -127,6 +131,10 @@ class Gpu:
     sm_clock_mhz: int | None = None
     throttle_reasons: tuple[str, ...] | None = None  # None: unknown; (): not throttled
     ecc_uncorrected: int | None = None
+    pcie_generation: int | None = None  # of the link now: an idle GPU lets it fall back
+    pcie_generation_max: int | None = None  # that GPU and machine together can
+    pcie_width: int | None = None  # lanes
+    pcie_width_max: int | None = None
     mig: tuple[MigInstance, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
     processes: tuple[Process, ...] = ()

@@ -48,6 +48,7 @@ MAX_APPS = 4096
 """Processes listed between two sweeps; more are left out."""
 
 NOT_IN_SMI = "not in this nvidia-smi"
+NOT_ASKED = "not asked of nvidia-smi"
 NO_PYTHON = "there is no Python 3.6 or newer on the node"
 
 _MIB = 1 << 20
@@ -77,6 +78,8 @@ _FIGURES: dict[str, tuple[str, int | None]] = {
     "sm_clock_mhz": ("clocks.sm", 1),
     "ecc_uncorrected": ("ecc.errors.uncorrected.volatile.total", 1),
 }
+
+_LINK = ("pcie_generation", "pcie_generation_max", "pcie_width", "pcie_width_max")
 
 Apps = dict[tuple[str, int], Process]  # by the UUID of the GPU and the process id
 
@@ -151,7 +154,7 @@ def _gpu(index: int, fields: dict[str, str], apps: Apps) -> Gpu:
         lost = "GPU is lost (fallen off the bus)"
         uuid = uuid if uuid and _UUID.fullmatch(uuid) else None
         name = None if name in _LOST else name
-        missing = dict.fromkeys((*_FIGURES, "throttle_reasons"), lost)
+        missing = dict.fromkeys((*_FIGURES, "throttle_reasons", *_LINK), lost)
         missing |= {each: lost for each, known in (("uuid", uuid), ("name", name)) if not known}
         return Gpu(index, uuid, name, missing=missing, lost=lost)
     figures: dict[str, Any] = {}
@@ -161,6 +164,7 @@ def _gpu(index: int, fields: dict[str, str], apps: Apps) -> Gpu:
         figures[ours] = figure(ours, number)
         if figures[ours] is None:
             missing[ours] = NONSENSE if number is not None else _reason(fields.get(theirs))
+    missing |= dict.fromkeys(_LINK, NOT_ASKED)
     figures["throttle_reasons"] = throttle_words(fields.get("clocks_throttle_reasons.active"))
     if figures["throttle_reasons"] is None:
         missing["throttle_reasons"] = _reason(fields.get("clocks_throttle_reasons.active"))

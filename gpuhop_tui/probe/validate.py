@@ -52,6 +52,10 @@ _INTEGERS: dict[str, tuple[int, int]] = {
     "fan_percent": (0, 200),  # NVML: may exceed 100 for a while
     "sm_clock_mhz": (0, 100_000),
     "ecc_uncorrected": (0, 1 << 63),
+    "pcie_generation": (1, 64),
+    "pcie_generation_max": (1, 64),
+    "pcie_width": (1, 1024),
+    "pcie_width_max": (1, 1024),
     "cpu_count": (1, 1 << 16),
 }
 _NUMBERS: dict[str, tuple[float, float]] = {

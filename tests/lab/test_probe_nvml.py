@@ -145,6 +145,19 @@ async def test_a_change_shows_at_the_next_sample(node: Node) -> None:
         assert time.monotonic() - changed < INTERVAL + 1
 
 
+async def test_the_link_is_read_anew_when_the_gpu_begins_to_work(node: Node) -> None:
+    node.nvml.gpu(0, utilization=0, pcie_generation=1, pcie_width=8)
+    node.nvml.fail("nvmlDeviceGetCurrPcieLinkWidth", NOT_SUPPORTED, gpu=1)
+    async with node.samples() as samples:
+        gpu, other = (await first(samples)).gpus
+        assert (gpu.pcie_generation, gpu.pcie_generation_max) == (1, 4)
+        assert (gpu.pcie_width, gpu.pcie_width_max) == (8, 16)
+        assert other.missing == {"pcie_width": "not supported"}
+        node.nvml.gpu(0, utilization=90, pcie_generation=4)
+        sample = await until(samples, lambda sample: sample.gpus[0].utilization_percent == 90)
+        assert sample.gpus[0].pcie_generation == 4
+
+
 async def test_blank_figures_have_reasons(node: Node) -> None:
     node.nvml.fail("nvmlDeviceGetFanSpeed", NOT_SUPPORTED, gpu=0)
     node.nvml.fail("nvmlDeviceGetTotalEccErrors", NO_PERMISSION, gpu=0)

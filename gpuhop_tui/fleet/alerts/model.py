@@ -69,8 +69,8 @@ class Alert:
 
     @property
     def title(self) -> str:
-        """`job killed on gpu-01`."""
-        where = " " if self.kind in (AlertKind.NODE_LOST, AlertKind.NODE_BACK) else " on "
+        """`job killed on gpu-01`, `link lost: gpu-01`."""
+        where = ": " if self.kind in (AlertKind.NODE_LOST, AlertKind.NODE_BACK) else " on "
         return f"{_TITLES[self.kind]}{where}{self.node}"
 
 
@@ -87,8 +87,8 @@ _TITLES = {
     AlertKind.GPU_ECC: "ECC errors",
     AlertKind.GPU_LOST: "GPU lost",
     AlertKind.GPU_MEMORY_FULL: "GPU memory nearly full",
-    AlertKind.NODE_LOST: "lost",
-    AlertKind.NODE_BACK: "back:",
+    AlertKind.NODE_LOST: "link lost",
+    AlertKind.NODE_BACK: "link back",
 }
 
 

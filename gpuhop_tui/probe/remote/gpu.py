@@ -1,5 +1,6 @@
 """One GPU's figures through pynvml. Each that cannot be had leaves a reason in `missing`."""
 
+import time
 from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -12,6 +13,8 @@ from .throttle import throttle_words
 
 MIB = 1 << 20
 MIG_IS_ON = "MIG is on"
+LINK_SECONDS = 30.0  # between two reads of the PCIe link: it hardly changes
+BUSY_PERCENT = 10  # from here on the link is at its full speed: it is read then
 
 
 class GpuReader:
@@ -21,6 +24,9 @@ class GpuReader:
         self._index = index
         self._handle: Any = None
         self.identity: Dict[str, Any] = {}  # uuid, name; kept when the GPU is lost
+        self._link: Dict[str, Any] = {}  # the PCIe link, and in "missing" why it is not known
+        self._link_at: Optional[float] = None  # monotonic seconds; None: not read yet
+        self._was_busy = False
 
     def read(self) -> Dict[str, Any]:
         """The GPU as in a document. Raises `DriverGone` where the fault is all of NVML's."""
@@ -47,6 +53,7 @@ class GpuReader:
         _note_memory(gpu, missing, handle)
         if not set(gpu) - set(self.identity) and "unknown error" in missing.values():
             raise GpuLost("the driver cannot reach it (unknown error)")
+        self._note_link(gpu, missing, handle)
         if _mig_is_on(handle):
             if "utilization_percent" in missing:
                 missing["utilization_percent"] = MIG_IS_ON
@@ -56,6 +63,34 @@ class GpuReader:
         if missing:
             gpu["missing"] = missing
         return gpu
+
+
+    def _note_link(self, gpu: Dict[str, Any], missing: Dict[str, str], handle: Any) -> None:
+        """The PCIe link: read seldom, and when the GPU begins to work, for it falls back while
+        there is nothing to do."""
+        busy = gpu.get("utilization_percent", 0) >= BUSY_PERCENT
+        now = time.monotonic()
+        due = self._link_at is None or now - self._link_at >= LINK_SECONDS
+        if due or (busy and not self._was_busy):
+            self._link_at, self._link = now, _link(handle)
+        self._was_busy = busy
+        gpu.update(self._link["figures"])
+        missing.update(self._link["missing"])
+
+
+def _link(handle: Any) -> Dict[str, Any]:
+    """The PCIe link's generation and lanes, now and at most."""
+    nvml = pynvml
+    figures: Dict[str, Any] = {}
+    missing: Dict[str, str] = {}
+    for name, call in (
+        ("pcie_generation", lambda: nvml.nvmlDeviceGetCurrPcieLinkGeneration(handle)),
+        ("pcie_generation_max", lambda: nvml.nvmlDeviceGetMaxPcieLinkGeneration(handle)),
+        ("pcie_width", lambda: nvml.nvmlDeviceGetCurrPcieLinkWidth(handle)),
+        ("pcie_width_max", lambda: nvml.nvmlDeviceGetMaxPcieLinkWidth(handle)),
+    ):
+        _note(figures, missing, name, call)
+    return {"figures": figures, "missing": missing}
 
 
 def _figures(handle: Any) -> List[Tuple[str, List[Callable[[], Any]]]]:

@@ -139,6 +139,10 @@ class SimulatedSource:
             sm_clock_mhz=1410 - 15 * int(6 * heat) if utilization else 210,
             throttle_reasons=[],
             ecc_uncorrected=spec.get("ecc_uncorrected", 0),
+            pcie_generation=spec.get("pcie_generation", 4) if utilization else 1,
+            pcie_generation_max=4,
+            pcie_width=16,
+            pcie_width_max=16,
         )
         if profile == "throttled":
             gpu["temperature_celsius"] = 87 + int(3 * heat)

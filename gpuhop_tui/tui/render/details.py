@@ -73,7 +73,16 @@ def _figures(gpu: Gpu) -> list[tuple[str, str | None]]:
         ("fan_percent", text(gpu.fan_percent, " %")),
         ("throttle_reasons", words),
         ("ecc_uncorrected", text(gpu.ecc_uncorrected, "")),
+        ("pcie_generation", _of(gpu.pcie_generation, gpu.pcie_generation_max)),
+        ("pcie_width", _of(gpu.pcie_width, gpu.pcie_width_max)),
     ]
+
+
+def _of(value: int | None, most: int | None) -> str | None:
+    """`3 of 4`; `4` where the most is not known."""
+    if value is None:
+        return None
+    return f"{value}" if most is None else f"{value} of {most}"
 
 
 def _processes(gpu: Gpu) -> str:

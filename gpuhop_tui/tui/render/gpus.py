@@ -39,6 +39,8 @@ FIELD_NAMES: dict[str, str] = {
     "sm_clock_mhz": "clock",
     "throttle_reasons": "throttle reasons",
     "ecc_uncorrected": "ECC errors",
+    "pcie_generation": "PCIe generation",
+    "pcie_width": "PCIe lanes",
     "processes": "processes",
     "name": "name",
     "uuid": "UUID",

@@ -110,4 +110,8 @@ def _a100(index: int) -> dict[str, object]:
         "clock": 1410,
         "throttle": "0x0",
         "ecc": 0,
+        "pcie_generation": 4,
+        "pcie_generation_max": 4,
+        "pcie_width": 16,
+        "pcie_width_max": 16,
     }

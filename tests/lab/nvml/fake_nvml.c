@@ -10,6 +10,7 @@
  *   gpu.0.error.nvmlDeviceGetFanSpeed=3
  *   gpu.0.name= uuid= utilization= memory_used= memory_total= temperature= power= power_limit=
  *   gpu.0.fan= clock= throttle= ecc=       (bytes, milliwatts, MHz, a bit mask)
+ *   gpu.0.pcie_generation= pcie_generation_max= pcie_width= pcie_width_max=
  *   gpu.0.compute=PID:BYTES PID:-          (-: not available); also graphics=, mps=
  *   gpu.0.mig=2          MIG is on, with that many instances
  *
@@ -275,6 +276,27 @@ Return nvmlDeviceGetEnforcedPowerLimit(Device *device, unsigned int *power)
 Return nvmlDeviceGetFanSpeed(Device *device, unsigned int *speed)
 {
     return small_of(device, "nvmlDeviceGetFanSpeed", "fan", speed);
+}
+
+Return nvmlDeviceGetCurrPcieLinkGeneration(Device *device, unsigned int *generation)
+{
+    return small_of(device, "nvmlDeviceGetCurrPcieLinkGeneration", "pcie_generation", generation);
+}
+
+Return nvmlDeviceGetMaxPcieLinkGeneration(Device *device, unsigned int *generation)
+{
+    return small_of(device, "nvmlDeviceGetMaxPcieLinkGeneration", "pcie_generation_max",
+                    generation);
+}
+
+Return nvmlDeviceGetCurrPcieLinkWidth(Device *device, unsigned int *width)
+{
+    return small_of(device, "nvmlDeviceGetCurrPcieLinkWidth", "pcie_width", width);
+}
+
+Return nvmlDeviceGetMaxPcieLinkWidth(Device *device, unsigned int *width)
+{
+    return small_of(device, "nvmlDeviceGetMaxPcieLinkWidth", "pcie_width_max", width);
 }
 
 Return nvmlDeviceGetClockInfo(Device *device, int type, unsigned int *clock)

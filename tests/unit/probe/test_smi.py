@@ -34,7 +34,11 @@ def test_a_sweep_over_all_gpus_is_one_sample() -> None:
     assert (gpu.utilization_percent, gpu.memory_used_bytes) == (83, 55296 << 20)
     assert (gpu.power_watts, gpu.power_limit_watts) == (312.45, 400.0)
     assert gpu.throttle_reasons == ("power cap",)
-    assert gpu.missing == {"fan_percent": "not supported"}
+    link = dict.fromkeys(
+        ("pcie_generation", "pcie_generation_max", "pcie_width", "pcie_width_max"),
+        "not asked of nvidia-smi",
+    )
+    assert gpu.missing == {"fan_percent": "not supported", **link}
     assert other.throttle_reasons == ()
     assert other.missing == {
         "utilization_percent": "MIG is on",
@@ -42,6 +46,7 @@ def test_a_sweep_over_all_gpus_is_one_sample() -> None:
         "fan_percent": "not supported",
         "ecc_uncorrected": "not supported",
         "mig": NO_PYTHON,
+        **link,
     }
     assert sample.host.missing["hostname"] == NO_PYTHON
 

@@ -27,6 +27,10 @@ GPU: dict[str, Any] = {
     "sm_clock_mhz": 1410,
     "throttle_reasons": [],
     "ecc_uncorrected": 0,
+    "pcie_generation": 3,
+    "pcie_generation_max": 4,
+    "pcie_width": 16,
+    "pcie_width_max": 16,
     "missing": {"fan_percent": "not supported"},
     "processes": {"12": 1 << 30, "7": -1},
 }
@@ -54,6 +58,7 @@ def test_a_whole_document() -> None:
     assert gpu.utilization_percent == 0  # zero is a figure
     assert gpu.power_watts == 61.5
     assert gpu.throttle_reasons == ()
+    assert (gpu.pcie_generation, gpu.pcie_generation_max) == (3, 4)
     assert gpu.missing == {"fan_percent": "not supported"}
     assert [process.pid for process in gpu.processes] == [7, 12]
     assert gpu.processes[0].memory_bytes is None
