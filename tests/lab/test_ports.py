@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from gpuhop_tui.config.ssh_export import Door
+from gpuhop_tui.fleet.editor import EditorError, way_in, write
 from gpuhop_tui.fleet.fleet import Fleet
 from gpuhop_tui.fleet.ports.model import Listener, Wanted
 from gpuhop_tui.fleet.ports.node import Forward, NodePorts, wanted_for
@@ -23,6 +25,7 @@ from gpuhop_tui.problem import ErrorKind
 from gpuhop_tui.ssh import port_forward
 from gpuhop_tui.ssh.port_forward import ForwardState
 from gpuhop_tui.ssh.status import LinkState
+from tests.lab.dashboard import dashboard
 from tests.lab.docker.fixtures import DockerWorld
 from tests.lab.driving import fleet_of, fleet_reached
 from tests.lab.fixtures import require_lab
@@ -72,6 +75,8 @@ def ports_world() -> Iterator[World]:
         for node in world.nodes:
             node.write("jupyter-lab", SERVER)
             node.write("tensorboard", SERVER)
+        known_hosts = world.laptop.known_hosts
+        world.laptop.write_ssh_config(f"Host *\n  UserKnownHostsFile {known_hosts}\n")
         yield world
 
 
@@ -280,3 +285,58 @@ async def test_servers_in_containers(docker_world: DockerWorld) -> None:
         assert await fetch(inner) == ""
         assert inner.problem is not None
         assert "no container apart runs on gpu-01" in inner.problem.message
+
+
+async def test_vs_code_is_told_the_way_once_ssh_knows_it(ports_world: World) -> None:
+    laptop = ports_world.laptop
+    before = (laptop.ssh_dir / "config").read_text()
+    door = Door("gpu-01", "devbox", 2222, user="mira")
+    try:
+        with laptop.entered():
+            way = await way_in(laptop.config_path, "gpu-01", [door])
+            assert (way.host, way.known, way.leaving) == ("gpu-01", False, ())
+            assert any("Include" in each for each in write(way).changes)
+            inside = await way_in(laptop.config_path, "gpu-01/devbox", [door])
+            assert (inside.host, inside.known) == ("gpu-01-devbox", True)
+            assert laptop.run(["ssh", "gpu-01", "hostname"]).stdout == "gpu-01\n"
+            other = await way_in(laptop.config_path, "gpu-02")
+            assert (other.known, other.leaving) == (True, ("gpu-01-devbox",))
+            elsewhere = "Host gpu-02\n  HostName 10.9.9.9\n"  # the user's own, and another way
+            (laptop.ssh_dir / "config").write_text(elsewhere)
+            assert not (await way_in(laptop.config_path, "gpu-02")).known
+            with pytest.raises(EditorError, match="not in the config"):
+                await way_in(laptop.config_path, "gpu-01/gone")
+    finally:
+        (laptop.ssh_dir / "config").write_text(before)
+
+
+def test_from_the_dashboard(ports_world: World) -> None:
+    node, laptop = ports_world["gpu-01"], ports_world.laptop
+    said = laptop.home / "said"
+    program = laptop.home / "bin" / "code"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\nprintf "%s " "$@" >{said}\n')
+    program.chmod(0o755)
+    with serving(node, "tensorboard", 6118), dashboard(ports_world) as terminal:
+        terminal.shows("gpu-01", "2/2 nodes")
+        terminal.shows("gpu-01 .*via bastion")
+        terminal.press("p")
+        terminal.shows("Ports of gpu-01", "6118 +TensorBoard +researcher")
+        terminal.press("Enter")
+        terminal.shows("no browser of a desktop", "http://127.0.0.1:6118/")
+        terminal.press("Escape")
+        terminal.shows("1 forwarded", "→ 6118", "ready")
+        page = laptop.run(["curl", "-s", "http://127.0.0.1:6118/hello"])
+        assert page.stdout == "/hello"
+        terminal.shows("↑.*↓")
+        terminal.press("Escape")
+        terminal.shows("1 port ")
+        terminal.press("v")
+        terminal.shows("VS Code on gpu-01", "Which folder")
+        terminal.press("-l", "~/runs")
+        terminal.press("Enter")
+        terminal.shows("Make gpu-01 known to ssh", "gpuhop-tui.conf", "one Include line")
+        terminal.press("y")
+        wait_until(lambda: said.exists() and said.read_text(), "the editor")
+        assert said.read_text() == "--remote ssh-remote+gpu-01 /home/researcher/runs "
+        terminal.press("q")
