@@ -263,6 +263,10 @@ def gpu(
         "sm_clock_mhz": 1410 if util else 210,
         "throttle_reasons": (),
         "ecc_uncorrected": 0,
+        "pcie_generation": 4 if util else 1,
+        "pcie_generation_max": 4,
+        "pcie_width": 16,
+        "pcie_width_max": 16,
         "missing": {"fan_percent": "not supported"},
     }
     return Gpu(

@@ -1,4 +1,4 @@
-"""Every figure of the selected GPU."""
+"""Every figure of the selected GPU, and what limits it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from gpuhop_tui.fleet.explain import explain_gpu
 from gpuhop_tui.tui.render.details import gpu_details
+from gpuhop_tui.tui.render.explain import explanation_lines
 from gpuhop_tui.tui.render.gpus import dimmed
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean
 from gpuhop_tui.tui.render.units import age
@@ -48,7 +50,9 @@ class DetailsScreen(Dialog[None]):
             page.set_lines([(Span("This GPU is no longer there", Tone.WARN),)])
             return
         page.border_title = f"GPU {gpu.index} of {clean(node.name)}".replace("[", r"\[")
-        lines: list[Line] = gpu_details(gpu, page.room or 70)
+        width = page.room or 70
+        explained = explain_gpu(node, gpu, self._view.clock())
+        lines: list[Line] = [*gpu_details(gpu, width), (), *explanation_lines(explained, width)]
         if node.stale:
             words = age(self._view.clock() - node.sample.sampled_at)
             lines = [(Span(words, Tone.WARN),), *map(dimmed, lines)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.message import Message
 
 from gpuhop_tui.probe.sample import Sample
 from gpuhop_tui.tui.render.gpus import gpu_table
+from gpuhop_tui.tui.render.line import Line
 from gpuhop_tui.tui.widgets.lines import Choice
 
 
@@ -24,11 +27,12 @@ class GpuTable(Choice):
         self.selected: int | None = None
         self._indexes: list[int | None] = []  # the GPU of each line; None: a heading or a note
 
-    def show(self, sample: Sample, stale: bool) -> None:
-        """Show the GPUs of a sample; dimmed where it is old."""
+    def show(self, sample: Sample, stale: bool, notes: Sequence[Line] = ()) -> None:
+        """Show the GPUs of a sample; dimmed where it is old. `notes` stand below them."""
         table = gpu_table(sample, self.room, stale)
-        self._indexes = [None, *(index for index, _ in table.rows), *(None for _ in table.notes)]
-        self.set_lines([table.heading, *(line for _, line in table.rows), *table.notes])
+        notes = (*notes, *table.notes)
+        self._indexes = [None, *(index for index, _ in table.rows), *(None for _ in notes)]
+        self.set_lines([table.heading, *(line for _, line in table.rows), *notes])
         if all(gpu.index != self.selected for gpu in sample.gpus):
             self.selected = next((gpu.index for gpu in sample.gpus), None)
         self._place_cursor()

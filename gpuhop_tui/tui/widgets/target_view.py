@@ -11,6 +11,7 @@ from textual.containers import Vertical
 
 from gpuhop_tui.containers.model import Container, Image
 from gpuhop_tui.fleet.jobs.model import Job
+from gpuhop_tui.fleet.explain import explain_gpu
 from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
 from gpuhop_tui.probe.sample import Gpu
 from gpuhop_tui.problem import Problem
@@ -18,6 +19,7 @@ from gpuhop_tui.sessions.model import TmuxSession
 from gpuhop_tui.ssh.status import LinkState
 from gpuhop_tui.tui.keymap import shown_key
 from gpuhop_tui.tui.render.containers import KeyNames as ContainerKeyNames
+from gpuhop_tui.tui.render.explain import limit_line
 from gpuhop_tui.tui.render.head import bastion_head, node_head
 from gpuhop_tui.tui.render.history import history
 from gpuhop_tui.tui.render.line import Line, Span, Tone
@@ -187,7 +189,15 @@ class TargetView(Vertical):
             return
         self.gpus.remove_class("-empty")
         self.gpus.selected = self._gpu_of.get(node.name, self.gpus.selected)
-        self.gpus.show(node.sample, node.stale)
+        self.gpus.show(node.sample, node.stale, self._notes(node))
+
+    def _notes(self, node: NodeState) -> list[Line]:
+        """What limits the selected GPU, where there is room to say it."""
+        gpu = self.selected_gpu
+        if gpu is None or not self.screen.has_class("-tall"):
+            return []
+        line = limit_line(gpu.index, explain_gpu(node, gpu, self.clock()), self.gpus.room)
+        return [] if line is None else [line]
 
     def _lay_pane(self) -> None:
         focused = self.screen.focused

@@ -1,0 +1,23 @@
+"""What limits the selected GPU: below the table where there is room, and among its figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tui.fakes import app_on, fleet_state
+from tests.tui.waiting import opened, screen_text, until
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_what_limits_the_selected_gpu(size: tuple[int, int]) -> None:
+    app, _ = app_on(fleet_state())
+    async with app.run_test(size=size) as pilot:
+        dashboard = await opened(pilot)
+        dashboard.go_to_node("gpu-01")
+        dashboard.view.select_gpu(3)
+        await pilot.pause()
+        below = "GPU 3: its clock is held down (too hot, 1410 MHz)" in screen_text(pilot)
+        assert below is (size[1] >= 36)
+        await pilot.press("d", "end")
+        await until(pilot, lambda: "what limits it" in screen_text(pilot))
+        assert "its clock is held down" in screen_text(pilot)
