@@ -48,7 +48,7 @@ def _cell(
     if span.text == " ":
         if is_cursor:
             return Span(CURSOR, Tone.INFO)
-        if value is not None and row == min(height - 1, int(value.peak / top * height)):
+        if value is not None and row == min(height, math.ceil(value.peak / top * height)) - 1:
             return Span(PEAK, Tone.DIM)
     return Span(span.text, Tone.INFO) if is_cursor else span
 

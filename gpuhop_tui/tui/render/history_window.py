@@ -72,10 +72,12 @@ class Window:
             at = self.cursor + columns * column
         at = _within(at, now)
         moved = replace(self, cursor=at)
+        if at == now:
+            return replace(moved, end=None)
         if at < since:
             return moved._ending(at + self.seconds - column / 2, now)
         if at >= until:
-            return moved._ending(at, now)
+            return moved._ending(at + column / 2, now)
         return moved
 
     def at_newest(self) -> Window:
