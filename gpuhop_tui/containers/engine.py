@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import threading
 from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from gpuhop_tui.containers.errors import ContainerError, refusal
 from gpuhop_tui.containers.find_engine import DEFAULT_SOCKET, look_for_sockets, why
 from gpuhop_tui.containers.forward import SocketForward
 from gpuhop_tui.containers.text import plain
+from gpuhop_tui.containers.threads import Calls, Reader
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.ssh.link import Link
 from gpuhop_tui.ssh.private_directory import PrivateDirectory
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 CALLS = 4  # at once, an engine
+LONG_CALLS = 8  # beside them, those that may take longer than CALL_SECONDS
 STREAMS = 12
 CALL_SECONDS = 30.0
 OLDEST_API = (1, 40)  # Docker 19.03: the first whose API gives GPUs
-_AHEAD = 256  # items of a stream that wait for their reader
-_ENDING_SECONDS = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -72,7 +71,8 @@ class Engine:
         self._forward: SocketForward | None = None
         self._client: APIClient | None = None
         self._facts: EngineFacts | None = None
-        self._calls = ThreadPoolExecutor(CALLS, thread_name_prefix=f"engine {link.name}")
+        self._calls = Calls(CALLS, f"engine {link.name}")
+        self._long_calls = Calls(LONG_CALLS, f"engine {link.name}, long")
         self._streams = ThreadPoolExecutor(STREAMS, thread_name_prefix=f"stream {link.name}")
         self._open_streams = 0
         self._closed = False
@@ -96,9 +96,19 @@ class Engine:
         to use it, no link, or no answer within `timeout` seconds.
         """
         client = await self._connected(what)
+        assert self._forward is not None
+        path, version = self._forward.path, client._version
+
+        def ask() -> Answer:
+            if timeout <= CALL_SECONDS:
+                return request(client)
+            # The SDK gives every answer the time of its client.
+            with contextlib.closing(_new_client(path, version, timeout)) as patient:
+                return request(patient)
+
+        calls = self._calls if timeout <= CALL_SECONDS else self._long_calls
         try:
-            async with asyncio.timeout(timeout):
-                return await self._in_thread(lambda: request(client))
+            return await calls.run(ask, timeout)
         except TimeoutError:
             raise ProblemError(_silent(self.node, what, timeout)) from None
         except Exception as exc:
@@ -120,10 +130,10 @@ class Engine:
                 "Close a log or a graph first.",
             )
         self._open_streams += 1
-        forward = await self._new_forward()
         try:
+            forward = await self._new_forward()
             api_version = self._facts.api_version if self._facts else "auto"
-            reader = _Reader(lambda: request(_new_client(forward.path, api_version)), self._streams)
+            reader = Reader(lambda: request(_new_client(forward.path, api_version)), self._streams)
             try:
                 while True:
                     item, failure = await reader.next()
@@ -148,8 +158,9 @@ class Engine:
             return
         self._closed = True
         await self._disconnect()
-        for pool in (self._calls, self._streams):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._calls.close()
+        self._long_calls.close()
+        self._streams.shutdown(wait=False, cancel_futures=True)
         _engines -= 1
         if _engines == 0 and _directory is not None:
             _directory.close()
@@ -205,8 +216,7 @@ class Engine:
             client = _new_client(path, "auto")
             return client, client.version(), client.info()
 
-        async with asyncio.timeout(CALL_SECONDS):
-            client, version, info = await self._in_thread(greet)
+        client, version, info = await self._calls.run(greet, CALL_SECONDS)
         self._facts = read_facts(remote, client._version, version, info)
         if _numbers_of(self._facts.api_version) < OLDEST_API:
             raise ProblemError(_too_old(self.node, self._facts))
@@ -256,58 +266,13 @@ class Engine:
         refused = self._forward is not None and self._forward.refused
         return ProblemError(why(self.node, found, f"{what} broke off", refused=refused))
 
-    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._calls, work)
 
-
-class _Reader:
-    """Runs an iteration in a thread and hands its items to the loop, a bounded number ahead."""
-
-    def __init__(self, begin: Callable[[], Iterable[Any]], pool: ThreadPoolExecutor) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[tuple[tuple[Any] | None, BaseException | None]] = asyncio.Queue()
-        self._room = threading.Semaphore(_AHEAD)
-        self._stopped = False
-        self._done = self._loop.run_in_executor(pool, self._run, begin)
-
-    async def next(self) -> tuple[tuple[Any] | None, BaseException | None]:
-        """(item,) or None at the end; or what was raised."""
-        got = await self._queue.get()
-        self._room.release()
-        return got
-
-    def stop(self) -> None:
-        self._stopped = True
-        self._room.release()
-
-    async def ended(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_ENDING_SECONDS):
-                await asyncio.shield(self._done)
-
-    def _run(self, begin: Callable[[], Iterable[Any]]) -> None:
-        try:
-            for item in begin():
-                self._room.acquire()
-                if self._stopped:
-                    return
-                self._post((item,), None)
-            self._post(None, None)
-        except Exception as exc:
-            if not self._stopped:
-                self._post(None, exc)
-
-    def _post(self, item: tuple[Any] | None, failure: BaseException | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, (item, failure))
-
-
-def _new_client(path: Path, version: str) -> APIClient:
+def _new_client(path: Path, version: str, timeout: float = CALL_SECONDS) -> APIClient:
     """For a thread: reads the user's Docker config, for the logins to registries."""
     import docker
 
     client = docker.APIClient(
-        base_url=f"unix://{path}", version=version, timeout=CALL_SECONDS, max_pool_size=CALLS
+        base_url=f"unix://{path}", version=version, timeout=timeout, max_pool_size=CALLS
     )
     client.trust_env = False  # no proxy and no .netrc stands between us and the socket
     return client
