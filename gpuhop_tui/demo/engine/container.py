@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -143,7 +144,7 @@ def listed(container: Container, *, size: bool) -> Json:
         "Created": int(container.created_at),
         "State": container.state,
         "Status": _status(container),
-        "Ports": [],
+        "Ports": list(_published(container)) if container.running else [],
         "Labels": container.labels,
         "Mounts": [],
     }
@@ -151,6 +152,14 @@ def listed(container: Container, *, size: bool) -> Json:
         facts["SizeRw"] = container.writable_bytes
         facts["SizeRootFs"] = container.writable_bytes + (6 << 30)
     return facts
+
+
+def _published(container: Container) -> Iterator[Json]:
+    for name, bindings in container.ports.items():
+        port, _, protocol = name.partition("/")
+        for each in bindings:
+            public = {"IP": each.get("HostIp") or "0.0.0.0", "PublicPort": int(each["HostPort"])}
+            yield {"PrivatePort": int(port), "Type": protocol or "tcp", **public}
 
 
 def measured(container: Container, cpus: int, memory_bytes: int, now: float) -> Json:

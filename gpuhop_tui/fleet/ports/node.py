@@ -264,10 +264,13 @@ class NodePorts:
         if box is not None and box.address:
             forward.wanted = replace(wanted, host=box.address)
             return box.address, wanted.port
-        if self.containers_problem and not restored:
-            return wanted.host, wanted.port  # as it was seen a moment ago, on the node itself
+        if (self.containers_problem or box is not None) and not restored:
+            return wanted.host, wanted.port  # as it was seen on the node itself
         why = self.containers_problem or f"no container {wanted.container} runs on {self.node}"
         advice = "Start it again; the forward goes by its name."
+        if box is not None:
+            why = f"the engine tells no address of {wanted.container}"
+            advice = "Publish its port on the node, or forward what is seen there now."
         raise ProblemError(Problem(self.node, ErrorKind.REFUSED, why, advice))
 
 
