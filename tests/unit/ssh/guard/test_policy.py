@@ -50,7 +50,7 @@ UNKNOWN = replace(GIT, purpose=Purpose.UNKNOWN, namespace="")
         (Rule(ALLOW, node="gpu-*", purpose="login"), {LOGIN}),
         (Rule(ALLOW, node="gpu-02"), set()),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, Rule) else str(len(value)),
 )
 def test_what_a_rule_matches(rule, matching):
     kinds = (LOGIN, UNBOUND, GIT, FILE, UNKNOWN)
