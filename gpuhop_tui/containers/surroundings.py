@@ -32,6 +32,7 @@ class Surroundings:
     gpus: tuple[NodeGpu, ...] | None = None
     user: str = ""
     home: str = ""
+    hostname: str = ""  # as uname(1) says it
     ports: dict[tuple[str, int], str] | None = None  # ("tcp", 22): address; None: not known
     missing_paths: tuple[str, ...] = ()
     lends_agent: bool = True  # whether hops to the node lend it the agent
@@ -77,18 +78,18 @@ def sources(spec: ContainerSpec) -> list[str]:
 
 
 def script(paths: Sequence[str]) -> str:
-    """Prints user, home, listening ports, and the numbers of the paths that are not there."""
+    """Prints user, home, host name, listening ports, and the numbers of the paths that are not there."""
     looks = "\n".join(
         f'[ -e {_word(path)} ] || echo "missing {number}"' for number, path in enumerate(paths)
     )
-    return f"""echo "user $(id -un)"; echo "home $HOME"
+    return f"""echo "user $(id -un)"; echo "home $HOME"; echo "host $(uname -n)"
 for n in tcp tcp6 udp udp6; do [ -r /proc/net/$n ] && sed "s/^/port $n /" /proc/net/$n; done
 {looks}"""
 
 
 def read_answer(around: Surroundings, said: str, paths: Sequence[str]) -> Surroundings:
     """The facts of the script's output. Source of the ports: proc_pid_net(5)."""
-    user = home = ""
+    user = home = hostname = ""
     ports: dict[tuple[str, int], str] = {}
     missing: list[str] = []
     for line in said.splitlines():
@@ -97,6 +98,8 @@ def read_answer(around: Surroundings, said: str, paths: Sequence[str]) -> Surrou
                 user = plain(" ".join(words))
             case ["home", *words]:
                 home = plain(" ".join(words))
+            case ["host", *words]:
+                hostname = plain(" ".join(words))
             case ["missing", number]:
                 missing.append(paths[int(number)])
             case ["port", kind, _, local, _, state, *_] if ":" in local:
@@ -104,7 +107,14 @@ def read_answer(around: Surroundings, said: str, paths: Sequence[str]) -> Surrou
                 if protocol == "udp" or state == _LISTEN:
                     address, _, port = local.rpartition(":")
                     ports[protocol, int(port, 16)] = address
-    return replace(around, user=user, home=home, ports=ports, missing_paths=tuple(missing))
+    return replace(
+        around,
+        user=user,
+        home=home,
+        hostname=hostname,
+        ports=ports,
+        missing_paths=tuple(missing),
+    )
 
 
 def _word(path: str) -> str:

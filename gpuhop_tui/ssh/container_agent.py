@@ -11,6 +11,12 @@ beside that socket, seen through the mount, is turned to the newest one.
 DIRECTORY = "M=$HOME/.cache/gpuhop-tui/$(uname -n)/containers;"
 SHOWN = "~/.cache/gpuhop-tui/NODE/containers"
 
+
+def directory(home: str, hostname: str) -> str:
+    """The same for a home and `uname -n` that are known."""
+    return f"{home}/.cache/gpuhop-tui/{hostname}/containers"
+
+
 MAKE_DIRECTORY = (
     f'{DIRECTORY} (umask 077; mkdir -p "${{M%/*}}") && chmod 700 "${{M%/*}}" &&'
     ' mkdir -p "$M" && chmod 755 "$M" && [ -O "$M" ] && echo "$M"'

@@ -6,9 +6,20 @@ import argparse
 import shlex
 import signal
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 
+from tests.lab.docker import dockerd
 from tests.lab.world import World, missing
+
+TEMPLATE = {
+    "name": "pytorch-ssh",
+    "image": "pytorch-ssh:2.8",
+    "gpus": "pick",
+    "shm_size": "2gb",
+    "ports": ["2222:22"],
+    "ssh_port": 2222,
+    "build": {"preset": "pytorch-ssh", "base": dockerd.BASE},
+}
 
 
 def main() -> int:
@@ -16,11 +27,16 @@ def main() -> int:
     parser.add_argument("--bastions", type=int, default=1, metavar="N")
     parser.add_argument("--nodes", type=int, default=3, metavar="N")
     parser.add_argument("--gpus", type=int, metavar="N", help="stand-in GPUs a node")
+    parser.add_argument("--docker", action="store_true", help="an engine on the first node")
     options = parser.parse_args()
-    if reason := missing():
+    if reason := missing() or (options.docker and dockerd.missing()):
         print(reason, file=sys.stderr)
         return 1
-    with World(options.bastions, options.nodes, gpus=options.gpus) as world:
+    with ExitStack() as stack:
+        world = stack.enter_context(World(options.bastions, options.nodes, gpus=options.gpus))
+        if options.docker:
+            stack.enter_context(closing(dockerd.Dockerd(world.nodes[0])))
+            world.laptop.write_config(world.config(templates=[TEMPLATE]))
         print(_how_to_use(world), flush=True)
         with suppress(KeyboardInterrupt):
             signal.pause()

@@ -15,7 +15,7 @@ from gpuhop_tui.ssh.key_care import KeyFileFacts, read_lifetime
 from gpuhop_tui.ssh.keychain import PASSPHRASE, KeychainError
 from gpuhop_tui.tui.render.line import clean
 from gpuhop_tui.tui.render.units import brief
-from gpuhop_tui.tui.screens.dialog import Dialog
+from gpuhop_tui.tui.screens.dialog import TAB_IN_TURN, Dialog
 from gpuhop_tui.tui.widgets.tick import Tick
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class AddKeyDialog(Dialog[bool]):
     """Adds the key itself, so that a wrong passphrase is said where it was typed. True: added."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = ["dialog.tcss", "keys.tcss"]
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "add", "add")]
+    BINDINGS: ClassVar[list[BindingType]] = [*TAB_IN_TURN, Binding("ctrl+s", "add", "add")]
     AUTO_FOCUS = "Input"
 
     def __init__(self, file: KeyFileFacts, keychain: Keychain) -> None:
@@ -65,6 +65,7 @@ class AddKeyDialog(Dialog[bool]):
         yield Static(id=f"{name}-failure", classes="failure at-field", markup=False)
 
     @on(Input.Submitted)
+    @on(Tick.Submitted)
     def _next(self) -> None:
         self.focus_next("Input, #ok")
 

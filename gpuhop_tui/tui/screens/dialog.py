@@ -10,6 +10,13 @@ from textual.types import CSSPathType
 
 Result = TypeVar("Result")
 
+TAB_IN_TURN: tuple[Binding, ...] = (
+    Binding("tab", "app.focus_next", show=False, priority=True),
+    Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+)
+"""For forms: what is typed right behind a tab goes to the field that the tab leads to, however fast
+the keys come. Not where a field has a use of its own for tab."""
+
 
 class Dialog(ModalScreen[Result]):
     """A box over the dashboard. Its result is None where it is cancelled."""

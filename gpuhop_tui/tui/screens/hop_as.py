@@ -13,7 +13,7 @@ from textual.types import CSSPathType
 from textual.widgets import Button, Input, Static
 
 from gpuhop_tui.tui.render.line import clean
-from gpuhop_tui.tui.screens.dialog import Dialog
+from gpuhop_tui.tui.screens.dialog import TAB_IN_TURN, Dialog
 from gpuhop_tui.tui.widgets.tick import Tick
 
 
@@ -30,7 +30,7 @@ class HopAsDialog(Dialog[HopAs]):
     """None: given up."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = ["dialog.tcss", "hop_as.tcss"]
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "take", "hop")]
+    BINDINGS: ClassVar[list[BindingType]] = [*TAB_IN_TURN, Binding("ctrl+s", "take", "hop")]
     AUTO_FOCUS = "#user"
 
     def __init__(
@@ -102,6 +102,7 @@ class HopAsDialog(Dialog[HopAs]):
         self.dismiss(None)
 
     @on(Input.Submitted)
+    @on(Tick.Submitted)
     @on(Button.Pressed, "#ok")
     def action_take(self) -> None:
         """Hop, where nothing is plainly wrong."""

@@ -25,6 +25,7 @@ from gpuhop_tui.tui.render.line import Span, Tone, clean, fit_line
 from gpuhop_tui.tui.render.new_container import Outlook, gpu_rows, outlook_lines
 from gpuhop_tui.tui.render.states import link_words
 from gpuhop_tui.tui.render.units import plural
+from gpuhop_tui.tui.screens.dialog import TAB_IN_TURN
 from gpuhop_tui.tui.screens.new_container_save import TemplateSaver
 from gpuhop_tui.tui.starting import pick
 from gpuhop_tui.tui.starting.draft import FIELDS, Origin, Values, gpus_text, read
@@ -57,6 +58,7 @@ class NewContainerScreen(Screen[Started]):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("form-start", "form-save", "form-copy", "form-cancel", "form-leave"),
+        *TAB_IN_TURN,
         Binding("q", "leave", show=False),
         Binding("up", "focus_previous", show=False),
         Binding("down", "focus_next", show=False),
@@ -270,7 +272,7 @@ class NewContainerScreen(Screen[Started]):
             started = await start(job, self._containers, spec, build, self._live, since)
             self._started = started
             born(started)
-            return success(started)
+            return success(started, self._gpus())
 
         job = self._app.work.begin(f"Start {spec.name or spec.image}", self._node, Kind.START, run)
         job.quiet = True  # as long as this form is there to tell

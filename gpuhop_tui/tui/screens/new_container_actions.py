@@ -107,15 +107,18 @@ class NewContainerActions(Screen[None]):
             self.view.containers.await_container(container.node, container.id)
 
     def _show_container(self, started: Started) -> None:
+        from gpuhop_tui.fleet.containers import node_gpus
         from gpuhop_tui.tui.starting.run import success
 
         container = started.container
+        node = self.state.node(container.node) if self.state else None
+        words = success(started, node_gpus(node.live_sample if node else None))
         self.go_to_node(container.node)
         self.view.tabs.active = "containers"
         self.view.containers.await_container(container.node, container.id)
         self.view.lay_out()
         self.set_focus(self.view.containers)
-        self.notify(clean(success(started)), title=clean(container.node), timeout=6, markup=False)
+        self.notify(clean(words), title=clean(container.node), timeout=6, markup=False)
 
     # Images
 

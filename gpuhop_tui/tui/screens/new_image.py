@@ -18,7 +18,7 @@ from gpuhop_tui.containers.context import PRESETS
 from gpuhop_tui.containers.pull import with_tag
 from gpuhop_tui.tui.keymap import shown_key
 from gpuhop_tui.tui.render.line import clean
-from gpuhop_tui.tui.screens.dialog import Dialog
+from gpuhop_tui.tui.screens.dialog import TAB_IN_TURN, Dialog
 from gpuhop_tui.tui.starting.run import build_image, pull_image
 from gpuhop_tui.tui.work import Job, Kind
 
@@ -34,7 +34,7 @@ class ImageDialog(Dialog[None]):
     """Begins the work and goes; what is typed wrong is said at its field."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = ["dialog.tcss", "new_image.tcss"]
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "begin", "begin")]
+    BINDINGS: ClassVar[list[BindingType]] = [*TAB_IN_TURN, Binding("ctrl+s", "begin", "begin")]
     TITLE_WORDS: ClassVar[str]
     YES: ClassVar[str]
 

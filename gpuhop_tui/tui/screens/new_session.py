@@ -21,7 +21,7 @@ from gpuhop_tui.sessions.tmux_actions import (
     check_name,
 )
 from gpuhop_tui.tui.render.line import clean
-from gpuhop_tui.tui.screens.dialog import Dialog
+from gpuhop_tui.tui.screens.dialog import TAB_IN_TURN, Dialog
 
 Make = Callable[[NewSession], Awaitable[Created]]
 _FIELDS = ("name", "directory", "command", "environment")
@@ -31,7 +31,7 @@ class NewSessionDialog(Dialog[Created]):
     """Makes the session itself, so that what is refused is said at its field. None: given up."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = ["dialog.tcss", "new_session.tcss"]
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "make", "start")]
+    BINDINGS: ClassVar[list[BindingType]] = [*TAB_IN_TURN, Binding("ctrl+s", "make", "start")]
     AUTO_FOCUS = "#name"
 
     def __init__(self, node: str, make: Make, taken: frozenset[str]) -> None:

@@ -27,8 +27,8 @@ Values = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: `lines` takes one thing a line; `hint` is shown while it is empty. `tick` is yes or
-    no, YES or empty, and the hint says what of."""
+    """One field: `lines` takes one thing a line; `hint` is shown while it is empty. A `tick` is YES
+    or empty, and its hint says what of."""
 
     id: str
     label: str
@@ -63,7 +63,7 @@ FIELDS: tuple[Field, ...] = (
     Field("ulimits", "ulimits", "such as memlock=-1 stack=67108864"),
     Field("labels", "labels", "NAME=value, one a line", lines=True),
     Field("ssh_port", "SSH port", "of the node, where the container's own sshd answers"),
-    Field("forward_agent", "agent", "lent inside too, while a hop lends it to the node", tick=True),
+    Field("forward_agent", "agent", "lent inside too, while a hop is open", tick=True),
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from gpuhop_tui.containers.checks import Finding, check, settled
 from gpuhop_tui.containers.gpus import NodeGpu
 from gpuhop_tui.containers.spec import ContainerSpec, Gpus, docker_run_line
 from gpuhop_tui.containers.surroundings import Surroundings, sources
+from gpuhop_tui.ssh.container_agent import directory
 from gpuhop_tui.tui.starting.draft import Origin
 from gpuhop_tui.tui.work import told
 
@@ -102,6 +103,8 @@ def run_line(spec: ContainerSpec, around: Surroundings | None) -> str:
     if around is None:
         return docker_run_line(spec)
     shown = replace(settled(spec, around), gpus=spec.gpus)
+    if spec.forward_agent and around.home and around.hostname:
+        shown = replace(shown, agent_directory=directory(around.home, around.hostname))
     if spec.gpus.count and around.gpus:
         given = node_gpus.holders(around.containers, around.gpus)
         numbers = sorted(gpu.index for gpu in node_gpus.chosen(spec.gpus, around.gpus, given))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuhop_tui.containers.checks import check, stop_at
 from gpuhop_tui.containers.pull import pull
-from gpuhop_tui.containers.spec import ContainerSpec
+from gpuhop_tui.containers.spec import ContainerSpec, Gpus
 from gpuhop_tui.containers.start import Started
 from gpuhop_tui.containers.surroundings import Surroundings
 from gpuhop_tui.tui.work import Job, Kind
 
 if TYPE_CHECKING:
     from gpuhop_tui.config.schema import BuildConfig
+    from gpuhop_tui.containers.gpus import NodeGpu
     from gpuhop_tui.fleet.containers import NodeContainers
     from gpuhop_tui.probe.sample import Sample
 
@@ -61,12 +63,18 @@ async def start(
     return await containers.start(spec, live(), since=since or around)
 
 
-def success(started: Started) -> str:
-    """Such as "train runs  gpus 0,3  2222→22"."""
+def success(started: Started, gpus: Sequence[NodeGpu] | None) -> str:
+    """Such as "train runs  GPUs 0,3  2222→22". `gpus` are the node's; None: no figures."""
     container = started.container
     verb = "runs" if container.running else f"has {container.state} well"
     parts = [f"{container.name} {verb}"]
     if started.spec.gpus:
-        parts.append(f"gpus {started.spec.gpus}")
+        parts.append(f"GPUs {_numbered(started.spec.gpus, gpus or ())}")
     parts += [str(port) for port in container.ports if port.host_port is not None]
     return "  ".join(parts)
+
+
+def _numbered(wanted: Gpus, gpus: Sequence[NodeGpu]) -> Gpus:
+    """By index, where there is one: nobody knows a GPU by its UUID."""
+    indexes = {gpu.uuid: str(gpu.index) for gpu in gpus}
+    return replace(wanted, ids=tuple(indexes.get(each, each) for each in wanted.ids))

@@ -105,6 +105,7 @@ class SpecFields(VerticalScroll, can_focus=False):
         self.post_message(self.Edited())
 
     @on(Input.Submitted)
+    @on(Tick.Submitted)
     def _next(self) -> None:
         self.screen.focus_next()
 

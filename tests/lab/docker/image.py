@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-PROGRAMS = ("busybox", "bash", "sshd", "ssh-keygen", "ssh-add", "tmux", "git")
+PROGRAMS = ("busybox", "bash", "sshd", "ssh", "ssh-keygen", "ssh-add", "tmux", "git")
 _APPLETS = """
     sh ls cat sleep echo id ps top dd nc env mkdir chmod chown rm cp mv grep sed head tail cut tr
     date stat touch test true false kill mktemp printf pwd rmdir sync uname wc hostname find od
