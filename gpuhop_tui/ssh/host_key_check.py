@@ -9,6 +9,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import asyncssh
 
@@ -100,27 +102,62 @@ class RevokedHostKey(asyncssh.HostKeyNotVerifiable):
         self.problem = problem
 
 
-def refuse_revoked(connection: asyncssh.SSHClientConnection, hop: Hop) -> None:
-    """Has the hop's RevokedHostKeys asked about each key and certificate that the server shows.
+class Revocation:
+    """Whether a hop's RevokedHostKeys has what its server shows.
 
-    As in ssh, before all else: before it is looked up, asked about, and anything is signed.
-    asyncssh has no callback that is given a certificate.
+    ssh-keygen, which may have to read the file, takes its time: the key exchange goes on meanwhile,
+    but no login is asked for before the answer. What is revoked loses its connection.
     """
-    file = hop.revoked_host_keys
-    if file is None:
-        return
-    validate = connection.validate_server_host_key
 
-    def examine(key_data: bytes) -> asyncssh.SSHKey:
-        try:
-            revoked = is_revoked(key_data, file)
-        except RevokedKeysError as error:
-            raise RevokedHostKey(_unchecked(hop, str(error))) from None
-        if revoked:
-            raise RevokedHostKey(_revoked(hop))
-        return validate(key_data)
+    def __init__(self, hop: Hop) -> None:
+        self._hop = hop
+        self._checks: dict[bytes, asyncio.Task[Problem | None]] = {}
 
-    connection.validate_server_host_key = examine  # type: ignore[method-assign]
+    def watch(self, connection: asyncssh.SSHClientConnection) -> None:
+        """asyncssh has no callback that is given a certificate."""
+        file = self._hop.revoked_host_keys
+        if file is None:
+            return
+        validate, send = connection.validate_server_host_key, connection.send_userauth_request
+
+        def refuse(check: asyncio.Task[Problem | None]) -> None:
+            if check.cancelled() or check.result():
+                connection.abort()
+
+        def examine(key_data: bytes) -> asyncssh.SSHKey:
+            if key_data not in self._checks:  # later key exchanges show it again
+                self._checks[key_data] = asyncio.create_task(_revoked_by(self._hop, key_data, file))
+                self._checks[key_data].add_done_callback(refuse)
+            return validate(key_data)
+
+        async def once_passed(*args: Any, **options: Any) -> None:
+            await self.passed()
+            await send(*args, **options)
+
+        connection.validate_server_host_key = examine  # type: ignore[method-assign]
+        connection.send_userauth_request = once_passed  # type: ignore[method-assign]
+
+    async def problem(self) -> Problem | None:
+        """Why the server must not be trusted, if so."""
+        for check in tuple(self._checks.values()):
+            if problem := await asyncio.shield(check):
+                return problem
+        return None
+
+    async def passed(self) -> None:
+        """Raises RevokedHostKey."""
+        if problem := await self.problem():
+            raise RevokedHostKey(problem)
+
+
+async def _revoked_by(hop: Hop, key_data: bytes, file: Path) -> Problem | None:
+    try:
+        revoked = await asyncio.to_thread(is_revoked, key_data, file)
+    except RevokedKeysError as error:
+        return _unchecked(hop, str(error))
+    except Exception as error:  # whatever a stranger's bytes do: no trust then
+        return _unchecked(hop, f"{type(error).__name__}: {error}")
+    return _revoked(hop) if revoked else None
 
 
 def changed(hop: Hop, key: asyncssh.SSHKey | None, known_hosts: KnownHosts, reason: str) -> Problem:

@@ -21,7 +21,7 @@ from gpuhop_tui.ssh.agent import Agent
 from gpuhop_tui.ssh.algorithms import only_accepted, proposed, restrictions
 from gpuhop_tui.ssh.denied import no_way, why_denied
 from gpuhop_tui.ssh.dial import dial
-from gpuhop_tui.ssh.host_key_check import RevokedHostKey, UnknownHostKeys, changed, refuse_revoked
+from gpuhop_tui.ssh.host_key_check import Revocation, UnknownHostKeys, changed
 from gpuhop_tui.ssh.hostbound import sign_hostbound
 from gpuhop_tui.ssh.identities import Offer, offer_keys
 from gpuhop_tui.ssh.key_files import KeyDeclinedError, KeyRing
@@ -118,6 +118,7 @@ class _Attempt:
         self.offer: Offer | None = None
         self.connection: asyncssh.SSHClientConnection | None = None
         self.handshake = Handshake()
+        self.revocation = Revocation(self.hop)
         self._on_step = on_step
         self._agent = agent_for(self.hop, context.agent)
         self._agent_client: asyncssh.SSHAgentClient | None = None
@@ -166,7 +167,9 @@ class _Attempt:
                 self.hop.host, self.hop.port, self.hop.address_family, self.hop.bind_address
             )
         try:
-            return await asyncssh.connect(self.hop.host, self.hop.port, **options)
+            connection = await asyncssh.connect(self.hop.host, self.hop.port, **options)
+            await self.revocation.passed()  # to asyncssh an aborted connection is a success
+            return connection
         finally:
             if self._proxy is not None:
                 self._end_with_connection(self._proxy)
@@ -241,8 +244,8 @@ class _Attempt:
 
     async def _problem(self, exc: Exception) -> Problem:
         hop = self.hop
-        if isinstance(exc, RevokedHostKey):
-            return exc.problem
+        if revoked := await self.revocation.problem():
+            return revoked
         if isinstance(exc, asyncssh.HostKeyNotVerifiable):
             key = self.rejected_key
             # Known by now: another hop of the same name was accepted while this one connected.
@@ -278,7 +281,7 @@ class _Client(asyncssh.SSHClient):
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self._attempt.connection = conn
-        refuse_revoked(conn, self._attempt.hop)
+        self._attempt.revocation.watch(conn)
         self._attempt.handshake = Handshake.of(conn)
         if self._attempt.hop.hostbound:
             sign_hostbound(conn, self._attempt.handshake)

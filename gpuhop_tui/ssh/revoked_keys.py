@@ -26,8 +26,8 @@ class RevokedKeysError(Exception):
 def is_revoked(key_data: bytes, file: Path) -> bool:
     """Whether `file` revokes the host key or certificate that a server has shown, as it was sent.
 
-    It blocks for the time of one ssh-keygen where the file is a KRL: the key exchange must not go
-    on meanwhile. Raises RevokedKeysError.
+    It blocks for the time of one ssh-keygen where the file is a KRL: not for the event loop. Raises
+    RevokedKeysError.
     """
     try:
         content = file.read_bytes()

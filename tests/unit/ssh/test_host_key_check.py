@@ -2,13 +2,17 @@
 
 import asyncio
 import fcntl
+import threading
+from dataclasses import replace
+from pathlib import Path
 
 import asyncssh
 import pytest
 
 from gpuhop_tui.config.hops import Hop
 from gpuhop_tui.problem import ProblemError
-from gpuhop_tui.ssh.host_key_check import UnknownHostKeys
+from gpuhop_tui.ssh import host_key_check
+from gpuhop_tui.ssh.host_key_check import Revocation, RevokedHostKey, UnknownHostKeys
 from gpuhop_tui.ssh.known_hosts import KnownHosts
 from gpuhop_tui.ssh.prompts import HostKeyAnswer, NoPrompter
 from tests.lab.waiting import await_until
@@ -69,3 +73,47 @@ async def test_a_locked_known_hosts_file_holds_up_nothing_else(hops):
         assert not asking.done()
     await asking
     assert file.read_text().startswith("10.0.0.0 ssh-ed25519 ")
+
+
+class Connection:
+    def __init__(self):
+        self.sent = []
+        self.is_aborted = False
+
+    def validate_server_host_key(self, key_data):
+        return key_data
+
+    async def send_userauth_request(self, *args, **_options):
+        self.sent.append(args)
+
+    def abort(self):
+        self.is_aborted = True
+
+
+@pytest.mark.parametrize("revoked", [True, False])
+async def test_no_login_is_asked_for_while_a_key_may_be_revoked_and_all_else_goes_on(
+    hops, monkeypatch, revoked
+):
+    looked = threading.Event()
+
+    def slow(_key_data, _file):
+        looked.wait(30)
+        return revoked
+
+    monkeypatch.setattr(host_key_check, "is_revoked", slow)
+    check = Revocation(replace(hops[0], revoked_host_keys=Path("krl")))
+    connection = Connection()
+    check.watch(connection)
+    assert connection.validate_server_host_key(b"key") == b"key"
+    sending = asyncio.create_task(connection.send_userauth_request(b"none"))
+    for _ in range(20):
+        await asyncio.sleep(0.01)  # the loop turns
+    assert connection.sent == []
+    looked.set()
+    if revoked:
+        with pytest.raises(RevokedHostKey, match="revoked"):
+            await sending
+    else:
+        await sending
+    assert bool(connection.sent) is not revoked
+    await await_until(lambda: connection.is_aborted is revoked, "the end of the connection")
