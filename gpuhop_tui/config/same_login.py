@@ -9,7 +9,8 @@ from gpuhop_tui.config.hops import Hop
 
 
 def same_way(one: Sequence[Hop], other: Sequence[Hop]) -> bool:
-    """Whether both are the same logins, one after the other, names and the order of keys aside."""
+    """Whether both are the same logins, one after the other. Names, the order of keys, and how a
+    new host key would be written down are no part of it."""
     return list(map(_nameless, one)) == list(map(_nameless, other))
 
 
@@ -24,4 +25,5 @@ def _nameless(hop: Hop) -> Hop:
         name="",
         identity_files=tuple(sorted(hop.identity_files)),
         certificate_files=tuple(sorted(hop.certificate_files)),
+        hash_known_hosts=False,  # as Debian's own ssh_config has it, for aliases alone
     )

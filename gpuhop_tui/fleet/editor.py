@@ -107,14 +107,22 @@ def _why(made: Export, name: str) -> str:
 
 async def _is_known(host: str, text: str, environ: Mapping[str, str]) -> bool:
     """Whether ssh goes by the user's own files as it would by ours."""
-    with tempfile.TemporaryDirectory(prefix="gpuhop-") as directory:
-        file = Path(directory) / "config"
-        file.touch(0o600)
-        await asyncio.to_thread(file.write_text, text, "utf-8", "surrogateescape")
+    file = await asyncio.to_thread(_kept, text)
+    try:
         wanted, is_now = await asyncio.gather(
             _dump(host, ("-F", str(file)), environ), _dump(host, (), environ)
         )
+    finally:
+        await asyncio.to_thread(file.unlink)
     return wanted == is_now
+
+
+def _kept(text: str) -> Path:
+    """A file of its own, which is its owner's alone."""
+    descriptor, name = tempfile.mkstemp(prefix="gpuhop-ssh-config-")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text.encode("utf-8", "surrogateescape"))
+    return Path(name)
 
 
 async def _dump(host: str, options: Sequence[str], environ: Mapping[str, str]) -> list[str]:

@@ -62,6 +62,7 @@ class PortForward:
         self._listener: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop_listening: Callable[[], None] = lambda: None
+        self._was_away = False
         self.local_port = 0
         self.problem: Problem | None = None  # of the last connection; None: it was made
         self.connections = 0  # open now, those that wait included
@@ -84,7 +85,7 @@ class PortForward:
         """
         self._listener = _listen(wanted)
         self.local_port = self._listener.getsockname()[1]
-        self._stop_listening = self._link.listen(self._changed)
+        self._stop_listening = self._link.listen(self._link_changed)
         self._begin(self._accept(self._listener))
         return self.local_port
 
@@ -105,6 +106,14 @@ class PortForward:
             _, writer = await self._open()
             writer.channel.abort()
         return self.problem
+
+    def _link_changed(self) -> None:
+        """What was refused by the last connection may be well on the next."""
+        if not self._link.is_up:
+            self._was_away = True
+        elif self._was_away:
+            self._was_away, self.problem = False, None
+        self._changed()
 
     # Connections
 

@@ -191,7 +191,9 @@ async def half_closed(forward: Forward) -> None:
     writer.close()
 
 
-async def test_a_lost_link_breaks_an_answer_off_and_never_ends_it(ports_world: World) -> None:
+async def test_a_lost_link_breaks_an_answer_off_and_never_ends_it(
+    ports_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     node, laptop = ports_world["gpu-01"], ports_world.laptop
     with serving(node, "tensorboard", 6117):
         async with fleet_of(laptop) as fleet:
@@ -204,6 +206,17 @@ async def test_a_lost_link_breaks_an_answer_off_and_never_ends_it(ports_world: W
             with pytest.raises(ConnectionResetError):
                 await reader.read()
             writer.close()
+
+            monkeypatch.setattr(port_forward, "PATIENCE_SECONDS", 0.1)
+            node.sshd.stop()
+            node.sshd.drop_connections()
+            await await_until(lambda: forward.state is ForwardState.WAITING, "the loss")
+            assert await fetch(forward) == ""  # nobody waits for ever
+            assert forward.problem is not None
+            node.sshd.start()
+            fleet.retry("gpu-01")
+            await await_until(lambda: forward.state is ForwardState.READY, "the link to be back")
+            assert await fetch(forward, "/again") == "/again"
 
 
 async def test_why_a_connection_is_refused(

@@ -47,10 +47,6 @@ SERVICES: tuple[Service, ...] = (
     Service("http", "HTTP server", r"http\.server\b", 8000),
     Service("sshd", "SSH server", r"(^|/)sshd\b", 22, "/", False),
 )
-BY_ID = {service.id: service for service in SERVICES}
-PATTERN = "|".join(service.pattern for service in SERVICES if service.id != "sshd")
-"""One extended regular expression for all but sshd, as grep(1) takes it with -E."""
-
 # Ports that say enough by themselves; 5000, 8000 and 8080 are anybody's.
 _TELLING = {s.port: s for s in SERVICES if s.port not in (0, 5000, 8000, 8080)}
 

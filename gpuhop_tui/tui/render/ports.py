@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 COLUMNS: tuple[Column, ...] = (
     Column("port", "PORT", 5, align="right"),
-    Column("what", "WHAT", 14, grow=3, most=30),
-    Column("where", "WHERE", 12, rank=1, grow=3, most=30),
+    Column("what", "WHAT", 14, grow=1, most=30),
+    Column("where", "WHERE", 12, rank=1, grow=4, most=34),
     Column("address", "ADDRESS", 9, rank=2, grow=1, most=24),
     Column("here", "HERE", 7),
     Column("state", "", 15, grow=1, most=26),
