@@ -13,7 +13,7 @@ from gpuhop_tui.fleet.summary import memory_percent
 
 KeptPast = Callable[[str, int, float, float], list[StoredPoint]]
 
-GAP = (5400.0, 6600.0)  # seconds ago: twenty minutes without figures
+GAP = (2400.0, 3640.0)  # seconds ago: twenty minutes without figures
 NIGHT = (2 * 86400.0, 2.5 * 86400.0)
 
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from gpuhop_tui.fleet.store.bins import Figures, Row, Tier
 
 SPARSE_STEPS = 3  # samples rarer than the bins: so many of their usual distances are no gap
+RAREST_SECONDS = 60.0  # between two samples that nothing was missed between
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ def _reach(tier: Tier, times: Sequence[int], counts: Sequence[int]) -> float:
     distances = sorted(b - a for a, b in pairwise(times))
     if not sparse or not distances:
         return tier.step
-    return max(tier.step, SPARSE_STEPS * distances[len(distances) // 2])
+    usual = min(distances[len(distances) // 2], RAREST_SECONDS)
+    return max(tier.step, SPARSE_STEPS * usual)
 
 
 def joined(

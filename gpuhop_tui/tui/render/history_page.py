@@ -16,7 +16,7 @@ from gpuhop_tui.tui.render.line import Line, Span, Tone, fit, fit_line, join, sp
 from gpuhop_tui.tui.render.units import MISSING, duration, moment
 
 LABEL = 7  # cells for "100 °C" and a space
-_GAP = 2
+GAP = 2  # cells between graphs side by side
 _LEAST_WIDTH, _LEAST_HEIGHT = 36, 4  # of one graph among several
 NOTHING = "no figures in this time"
 
@@ -114,10 +114,10 @@ def grid(count: int, width: int, height: int) -> tuple[int, int]:
     while (
         beside < count
         and (height - 1) // -(-count // beside) < _LEAST_HEIGHT
-        and (width + _GAP) // (beside + 1) - _GAP >= _LEAST_WIDTH
+        and (width + GAP) // (beside + 1) - GAP >= _LEAST_WIDTH
     ):
         beside += 1
-    return beside, max(1, (width - _GAP * (beside - 1)) // beside - LABEL)
+    return beside, max(1, (width - GAP * (beside - 1)) // beside - LABEL)
 
 
 def page(
@@ -142,7 +142,7 @@ def page(
 def _beside(parts: Sequence[Line]) -> Line:
     line: list[Span] = []
     for number, part in enumerate(parts):
-        line += [Span(" " * _GAP), *part] if number else part
+        line += [Span(" " * GAP), *part] if number else part
     return tuple(line)
 
 

@@ -21,6 +21,7 @@ from gpuhop_tui.probe.sample import Gpu
 from gpuhop_tui.tui.keymap import bindings
 from gpuhop_tui.tui.render.gpus import short_name
 from gpuhop_tui.tui.render.history_page import (
+    GAP,
     LABEL,
     METRICS,
     Drawn,
@@ -358,4 +359,5 @@ class _Graphs(Lines):
             self.column = column
 
     def on_click(self, event: events.Click) -> None:
-        self.post_message(self.Clicked(event.x % (self.block + 2) - LABEL))
+        if (place := event.get_content_offset(self)) is not None:
+            self.post_message(self.Clicked(place.x % (self.block + GAP) - LABEL))

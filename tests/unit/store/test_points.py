@@ -60,7 +60,7 @@ def test_memory_is_finer_and_each_moment_is_there_once() -> None:
         (0, 10, True),
         (10, 4, False),
         (14, 2, True),
-    ]  # noqa: E501
+    ]
 
 
 @given(

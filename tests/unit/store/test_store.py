@@ -224,11 +224,12 @@ def test_notes_are_replaced_and_come_in_order(path: Path) -> None:
 
 
 async def test_a_note_is_there_before_it_is_written_and_after_a_restart(path: Path) -> None:
+    now = time.time()
     store = Store(path)
     await store.start()
-    store.note("job", "b", 2.0, {"name": "b"})
-    store.note("job", "a", 1.0, {"name": "a"})
-    store.note("job", "b", 2.0, {"name": "b", "state": "finished"})
+    store.note("job", "b", now + 2, {"name": "b"})
+    store.note("job", "a", now + 1, {"name": "a"})
+    store.note("job", "b", now + 2, {"name": "b", "state": "finished"})
     expected = [{"name": "a"}, {"name": "b", "state": "finished"}]
     assert await store.notes("job", 0) == expected
     await store.close()
