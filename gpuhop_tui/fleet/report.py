@@ -90,6 +90,10 @@ def _report_gpu(gpu: Gpu) -> Json:
         "mig": [_report_mig(instance) for instance in gpu.mig],
         "missing": _reasons(figures, gpu.missing, otherwise=gpu.lost),
         "processes": [_report_process(process) for process in gpu.processes],
+        "reservations": [
+            {"user": each.user, "until": each.until, "note": each.note}
+            for each in gpu.reservations
+        ],
     }
 
 

@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.fleet.jobs.signals import Signalled, SignalName, send_signal
+from gpuhop_tui.fleet.reservations import end_reservation, reserve
+from gpuhop_tui.probe.sample import Gpu
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.sessions import tmux_actions
 from gpuhop_tui.sessions.container_shell import ContainerShell, Shell
@@ -92,6 +94,14 @@ class NodeSessions:
             return await send_signal(self._shell, job, name, self._docker_socket)
         finally:
             self._look_soon()
+
+    async def reserve(self, gpu: Gpu, seconds: float, note: str) -> None:
+        """Puts one's own note on a GPU. See `reservations.reserve`."""
+        await reserve(self._shell, self._link.name, gpu, seconds, note)
+
+    async def end_reservation(self, gpu: Gpu) -> None:
+        """Takes one's own note from a GPU. See `reservations.end_reservation`."""
+        await end_reservation(self._shell, self._link.name, gpu)
 
     def tail(self, session: TmuxSession, pane: TmuxPane) -> Tail:
         """A live view of a pane, to be started and closed by whoever shows it. With tmux 3.2 and

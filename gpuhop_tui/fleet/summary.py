@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from gpuhop_tui.fleet.reservations import others_reservation
 from gpuhop_tui.fleet.state import FleetState, NodeState
 from gpuhop_tui.probe.sample import Gpu, MigInstance, Process
 from gpuhop_tui.ssh.status import LinkState
@@ -147,7 +148,8 @@ def node_utilization(node: NodeState) -> float | None:
 
 
 def freest(state: FleetState) -> list[GpuPlace]:
-    """Every GPU that is live and known, the freest first.
+    """Every GPU that is live and known, the freest first; of those that are free, the ones that
+    somebody else has asked for come last.
 
     Free ones come before all others, those on nodes with more free GPUs first (a bigger job may
     follow); then by memory in use (what is full cannot be shared), then by utilization. Under MIG
@@ -165,7 +167,7 @@ def freest(state: FleetState) -> list[GpuPlace]:
                 continue
             place = GpuPlace(node.name, gpu.index)
             if is_free(gpu):
-                ranked.append(((0, -free_here), place))
+                ranked.append(((0, others_reservation(node, gpu) is not None, -free_here), place))
             else:
                 ranked.append(((1, memory, use), place))
     return [place for _, place in sorted(ranked, key=lambda item: item[0])]

@@ -24,6 +24,7 @@ says why.
                 pcie_generation_max, pcie_width, pcie_width_max, lost,
                 mig: {index: {uuid, name, memory_used_bytes, memory_total_bytes, processes,
                 missing}}, processes: {pid: bytes held, -1 where not known}, missing}}
+    reservations {UUID/uid: {gpu: UUID, user, until: the node's clock, note}}
     processes   {pid: {user, command, started_at, container_id, container, tmux_session, tmux}}
 
 Laptop to probe, on its standard input: `payload LENGTH` and that many bytes, once and only when

@@ -112,6 +112,15 @@ class MigInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class Reservation:
+    """A note on a GPU, by which somebody asks for it: advisory, and told until it has expired."""
+
+    user: str  # whose file it is: nobody can write one for another
+    until: float  # the node's clock
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Gpu:
     """One GPU. `lost` says why it no longer answers (then the figures are None).
 
@@ -139,6 +148,7 @@ class Gpu:
     missing: dict[str, str] = field(default_factory=dict)
     processes: tuple[Process, ...] = ()
     lost: str | None = None
+    reservations: tuple[Reservation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

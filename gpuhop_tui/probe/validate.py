@@ -6,6 +6,7 @@ since the last one give the same objects again, so that a steady fleet costs lit
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from gpuhop_tui.probe.checked import (
@@ -30,6 +31,7 @@ from gpuhop_tui.probe.sample import (
     Host,
     MigInstance,
     Process,
+    Reservation,
     Sample,
     Source,
 )
@@ -37,6 +39,7 @@ from gpuhop_tui.problem import ErrorKind, Problem
 
 MAX_GPUS = 256
 MAX_INSTANCES = 64
+MAX_RESERVATIONS = 1024  # on all GPUs of a node
 MAX_PROCESSES = 1024  # of one GPU or instance
 BYTES = 1 << 50
 
@@ -80,6 +83,7 @@ class SampleMaker:
         self._hop = hop
         self._gpus: dict[int, tuple[Json, Json, Gpu]] = {}  # index: (gpu, processes, made of them)
         self._host: tuple[Any, Host] | None = None
+        self._notes: tuple[Json, dict[str | None, tuple[Reservation, ...]]] | None = None
 
     def make(self, document: Json, at: float) -> Sample:
         """The sample that `document` describes, taken at `at` by the laptop's clock. Never raises
@@ -112,7 +116,19 @@ class SampleMaker:
                 listed = before[2].processes if _same_lists(before[0], gpu) else None
                 made[index] = (gpu, processes, _gpu(index, gpu, processes, listed))
         self._gpus = made
-        return tuple(each[2] for each in made.values())
+        return self._reserved(tuple(each[2] for each in made.values()), document)
+
+    def _reserved(self, gpus: tuple[Gpu, ...], document: Json) -> tuple[Gpu, ...]:
+        """The GPUs with the notes on them."""
+        notes = table(document.get("reservations"))
+        if not notes:
+            return gpus
+        if self._notes is None or self._notes[0] is not notes:
+            self._notes = (notes, _reservations(notes))
+        on = self._notes[1]
+        return tuple(
+            replace(gpu, reservations=on[gpu.uuid]) if gpu.uuid in on else gpu for gpu in gpus
+        )
 
     def _host_of(self, host: Any) -> Host:
         if self._host is None or self._host[0] is not host:
@@ -157,6 +173,22 @@ def _gpu(index: int, gpu: Json, details: Json, listed: tuple[Process, ...] | Non
     pids = {process.pid for process in own}
     inside = [each for instance in mig for each in instance.processes if each.pid not in pids]
     return Gpu(index, **figures, mig=mig, missing=missing, processes=(*own, *inside))
+
+
+def _reservations(notes: Json) -> dict[str | None, tuple[Reservation, ...]]:
+    """By the UUID of the GPU, the one that holds longest first."""
+    found: dict[str | None, list[Reservation]] = {}
+    for value in list(notes.values())[:MAX_RESERVATIONS]:
+        said = table(value)
+        gpu, user = clean(said.get("gpu"), 96), clean(said.get("user"), 64)
+        until = number(said.get("until"), 0, 1e11)
+        if gpu and user and until is not None:
+            note = clean(said.get("note"), 200) or ""
+            found.setdefault(gpu, []).append(Reservation(user, until, note))
+    return {
+        gpu: tuple(sorted(each, key=lambda one: (-one.until, one.user)))
+        for gpu, each in found.items()
+    }
 
 
 def _instance(index: int, instance: Json, details: Json) -> MigInstance:

@@ -83,6 +83,7 @@ class FleetCommands(Provider):
         yield "Details", "Every figure of the selected GPU", dashboard.action_details
         yield from _container_commands(dashboard)
         yield from dashboard.alert_commands()
+        yield "Reserve GPU", "Ask for the selected GPU by a note", dashboard.action_reserve
         for sort in Sort:
             run = partial(dashboard.fleet_tree.order, sort=sort)
             yield f"Sort by {sort.value}", "Order of the nodes behind a bastion", run

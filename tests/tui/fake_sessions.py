@@ -9,6 +9,7 @@ from dataclasses import replace
 from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.fleet.jobs.signals import Signalled, SignalName
 from gpuhop_tui.fleet.state import FleetState, NodeState
+from gpuhop_tui.probe.sample import Gpu
 from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.sessions.model import Progress, TmuxClient, TmuxPane, TmuxSession, TmuxWindow
 from gpuhop_tui.sessions.progress import read_progress
@@ -157,6 +158,14 @@ class FakeSessions:
             raise self.refusal
         self.asked.append(("signal", name, str(job.pid)))
         return self.signalled
+
+    async def reserve(self, gpu: Gpu, seconds: float, note: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(("reserve", str(gpu.index), f"{seconds:.0f}", note))
+
+    async def end_reservation(self, gpu: Gpu) -> None:
+        self.asked.append(("end reservation", str(gpu.index)))
 
     def tail(self, session: TmuxSession, pane: TmuxPane) -> FakeTail:
         tail = FakeTail(session, pane)

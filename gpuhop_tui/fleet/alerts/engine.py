@@ -13,6 +13,7 @@ from gpuhop_tui.fleet.alerts.rules import Condition, ConditionKey
 from gpuhop_tui.fleet.alerts.words import gpu_words
 from gpuhop_tui.fleet.jobs.ends import same_process
 from gpuhop_tui.fleet.jobs.model import Job, JobState
+from gpuhop_tui.fleet.reservations import others_reservation
 from gpuhop_tui.fleet.state import BastionState, FleetState, NodeState
 from gpuhop_tui.fleet.summary import is_free
 from gpuhop_tui.ssh.status import LinkState
@@ -94,7 +95,8 @@ class AlertEngine:
                         continue
                     key = node.name, gpu.index
                     hold = holds.setdefault(key, Hold(self._config.free_seconds))
-                    if hold.see(now, is_free(gpu)) is Turn.ON and wish in self._wishes:
+                    free = is_free(gpu) and others_reservation(node, gpu) is None
+                    if hold.see(now, free) is Turn.ON and wish in self._wishes:
                         del self._wishes[wish]
                         yield rules.free_alert(node.name, gpu.index, gpu.name)
 

@@ -14,6 +14,7 @@ from typing import Any, List, NoReturn
 
 from .delta import Document
 from .host import HostReader
+from .reservations import ReservationReader
 from .talk import Listener, Output, start_watchdog
 from .workers import Bell
 
@@ -38,18 +39,20 @@ def run(interval: float, heartbeat: float) -> NoReturn:
     listener = Listener(interval, bell, output)
     start_watchdog(listener, heartbeat)
     host = HostReader(bell)
+    notes = ReservationReader(bell)
     source = choose_source(bell)
     due = time.monotonic()
     while True:
         interval = listener.interval
         if time.monotonic() >= due:
-            output.document(sample(source, host, min(READ_SECONDS, interval * 0.75)))
+            seconds = min(READ_SECONDS, interval * 0.75)
+            output.document(sample(source, host, notes, seconds))
             due = next_deadline(due, interval, time.monotonic())
         due = min(due, time.monotonic() + interval)  # the interval may have become shorter
         bell.wait(due - time.monotonic())
 
 
-def sample(source: Any, host: HostReader, seconds: float) -> Document:
+def sample(source: Any, host: HostReader, notes: ReservationReader, seconds: float) -> Document:
     """One document. GPUs, processes and the machine are each waited for no longer than about
     `seconds`, and what hangs is waited for once; the first start of NVML takes its own time."""
     document: Document = source.read(seconds)
@@ -58,6 +61,7 @@ def sample(source: Any, host: HostReader, seconds: float) -> Document:
     for name, value in source.host().items():  # a simulated machine
         figures[name] = value
         figures.get("missing", {}).pop(name, None)
+    document["reservations"] = notes.read(seconds)
     document["time"] = round(time.time(), 1)
     return document
 

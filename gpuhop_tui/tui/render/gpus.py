@@ -13,6 +13,7 @@ from gpuhop_tui.probe.sample import Gpu, MigInstance, Sample
 from gpuhop_tui.tui.render.bars import bar, tone_of
 from gpuhop_tui.tui.render.columns import GAP, Column, choose, heading, row
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, fit, plain, width_of
+from gpuhop_tui.tui.render.reservations import reservation_lines, users_with_marks
 from gpuhop_tui.tui.render.units import MISSING, figure, gib, plural
 
 COLUMNS: tuple[Column, ...] = (
@@ -68,7 +69,9 @@ def gpu_table(sample: Sample, width: int, stale: bool) -> GpuTableLines:
     if stale:
         rows = [(index, dimmed(line)) for index, line in rows]
     shown = {column.key for column in columns}
-    return GpuTableLines(heading(columns), tuple(rows), _footnotes(sample.gpus, shown, width))
+    notes = reservation_lines(sample.gpus, width, sample.sampled_at)
+    notes += _footnotes(sample.gpus, shown, width)
+    return GpuTableLines(heading(columns), tuple(rows), tuple(notes))
 
 
 def _sized(columns: Sequence[Column], gpus: Sequence[Gpu]) -> list[Column]:
@@ -183,7 +186,7 @@ def _users(gpu: Gpu) -> Line:
     if "processes" in gpu.missing:
         return _BLANK
     users = sorted({clean(process.user) for process in gpu_processes(gpu) if process.user})
-    return (Span(", ".join(users)),)
+    return users_with_marks(users, gpu)
 
 
 def _notes(gpu: Gpu) -> Line:

@@ -13,17 +13,20 @@ from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
 from textual.widgets import Static
 
+from gpuhop_tui.fleet.reservations import others_reservation
 from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
 from gpuhop_tui.fleet.summary import GpuPlace, freest, is_free
 from gpuhop_tui.tui.keymap import bindings, shown_key
 from gpuhop_tui.tui.render.keys import keys_offer
 from gpuhop_tui.tui.render.line import clean
+from gpuhop_tui.tui.render.reservations import reservation_words
 from gpuhop_tui.tui.screens.alert_actions import AlertActions
 from gpuhop_tui.tui.screens.container_views import ContainerViews
 from gpuhop_tui.tui.screens.door_actions import DoorActions
 from gpuhop_tui.tui.screens.history_actions import HistoryActions
 from gpuhop_tui.tui.screens.job_actions import JobActions
 from gpuhop_tui.tui.screens.new_container_actions import NewContainerActions
+from gpuhop_tui.tui.screens.reserve_actions import ReserveActions
 from gpuhop_tui.tui.widgets.filter_bar import FilterBar
 from gpuhop_tui.tui.widgets.fleet_tree import FleetTree
 from gpuhop_tui.tui.widgets.gpu_table import GpuTable
@@ -36,7 +39,8 @@ LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 
 
 class DashboardScreen(
-    NewContainerActions, ContainerViews, DoorActions, JobActions, AlertActions, HistoryActions
+    NewContainerActions, ContainerViews, DoorActions, JobActions, AlertActions, HistoryActions,
+    ReserveActions,
 ):
     """Shows the states it is given by `show`."""
 
@@ -44,7 +48,7 @@ class DashboardScreen(
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("back", "hop", "attach", "tail", "new-session", "stop"),
         *bindings("freest", "filter", "sort", "retry", "retry-all", "details", "doctor", "clear"),
-        *bindings("alerts", "silence"),
+        *bindings("alerts", "silence", "reserve"),
         *bindings("keys", "guard", "jobs", "history"),
         *bindings("new-container", "work", "container-menu", "mark", "images", "hop-as"),
         *bindings("logs", "stats", "copy-in", "copy-out"),
@@ -186,7 +190,12 @@ class DashboardScreen(
         self._visited.append(target)
         self.go_to(target)
         gpu = self.view.selected_gpu
-        if gpu is not None and not is_free(gpu):
+        node = self.view.node
+        other = others_reservation(node, gpu) if node is not None and gpu is not None else None
+        if other is not None:
+            words = reservation_words(other, self.clock())
+            self.notify(f"Asked for by {words}", timeout=6, markup=False)
+        elif gpu is not None and not is_free(gpu):
             key = shown_key(self.app, "freest")
             words = f"No other GPU is free; this one is used the least. {key} again waits for one"
             self.notify(words, timeout=3)

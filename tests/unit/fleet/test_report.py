@@ -29,13 +29,13 @@ GPU = {
     "index", "uuid", "name", "utilization_percent", "memory_used_bytes", "memory_total_bytes",
     "temperature_celsius", "power_watts", "power_limit_watts", "fan_percent", "sm_clock_mhz",
     "throttle_reasons", "ecc_uncorrected", "mig", "missing", "processes",
-    "pcie_generation", "pcie_generation_max", "pcie_width", "pcie_width_max",
+    "pcie_generation", "pcie_generation_max", "pcie_width", "pcie_width_max", "reservations",
 }  # fmt: skip
 PROCESS = {
     "pid", "user", "command", "memory_bytes", "started_at", "container", "container_id",
     "tmux_session",
 }  # fmt: skip
-NOT_FIGURES = {"index", "mig", "missing", "processes"}
+NOT_FIGURES = {"index", "mig", "missing", "processes", "reservations"}
 
 
 def node(sample: Sample | None, **more: object) -> NodeState:
