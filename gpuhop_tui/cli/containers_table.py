@@ -58,7 +58,7 @@ def _container(container: Container, now: float, width: int) -> Iterator[str]:
     )
     yield fit("  " + "  ".join(columns), width).rstrip()
     if container.lost_gpus is not None:
-        yield from wrap(f"lost its GPUs: {container.lost_gpus.cause}", width, "    ")
+        yield from wrap(str(container.lost_gpus), width, "    ")
         yield from wrap(container.lost_gpus.advice, width, "      ")
     elif container.error:
         yield from wrap(container.error, width, "    ")

@@ -15,16 +15,21 @@ from gpuhop_tui.containers.errors import ContainerError
 from gpuhop_tui.containers.model import Container, GpuGrant, LostGpus
 from gpuhop_tui.containers.run_in import run_in
 from gpuhop_tui.containers.text import plain
+from gpuhop_tui.problem import ErrorKind, ProblemError
 
 CHECK_SECONDS = 15.0
 _COMMAND = ["nvidia-smi", "-L"]
 _GPU = re.compile(r"^\s*GPU \d+:|^\s*MIG \S+ ", re.MULTILINE)
 _RESTART = "Restart the container: the GPUs come back with it, what ran in it does not."
+_HANGS = (
+    f"`nvidia-smi` in it came to no answer within {CHECK_SECONDS:.0f} s: a GPU or the driver hangs"
+)
 
 
 async def look_inside(engine: Engine, container: Container) -> LostGpus | None:
     """Whether a running container lost GPUs; None where it sees them all, or where nothing inside
-    can tell (it has no `nvidia-smi`). Raises as `Engine.call` does."""
+    can tell (it has no `nvidia-smi`). One that hangs tells as well: it waits for a driver or a GPU
+    that does not answer. Raises as `Engine.call` does."""
     if container.gpus is None:
         return None
 
@@ -37,6 +42,12 @@ async def look_inside(engine: Engine, container: Container) -> LostGpus | None:
         )
     except ContainerError:
         return None  # it ended meanwhile, or cannot run a program
+    except ProblemError as error:
+        if error.problem.kind is not ErrorKind.TIMEOUT:
+            raise
+        await engine.call("looking whether it answers", lambda client: client.ping())
+        given = len(container.gpus.ids) or container.gpus.count
+        return LostGpus(None, given, _HANGS, f"Look at `nvidia-smi` on the node. {_RESTART}")
     systemd = (await engine.facts()).cgroup_driver == "systemd"
     return judge(container.gpus, status, said, systemd=systemd)
 

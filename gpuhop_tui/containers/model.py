@@ -61,10 +61,14 @@ class Mount:
 class LostGpus:
     """What became of the GPUs of a container that no longer sees them."""
 
-    seen: int  # GPUs that it still sees
+    seen: int | None  # GPUs that it still sees; None: it does not come to an answer
     given: int | None  # None: not known how many "all" are
     cause: str
     advice: str
+
+    def __str__(self) -> str:
+        what = "its GPUs do not answer" if self.seen is None else "lost its GPUs"
+        return f"{what}: {self.cause}"
 
 
 @dataclass(frozen=True, slots=True)

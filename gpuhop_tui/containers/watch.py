@@ -36,7 +36,8 @@ _IGNORED = ("exec_", "top", "attach", "detach", "resize", "export", "archive-pat
 
 
 class ContainerWatch:
-    """Calls `tell` with the listing, at first when all is read, then after each change."""
+    """Calls `tell` with the listing, at first when all is read, then after each change. What it
+    measured is kept from one `run` to the next, so that nothing is blank while it is read again."""
 
     def __init__(self, engine: Engine, tell: Callable[[Listing], None]) -> None:
         self._engine = engine
@@ -62,7 +63,9 @@ class ContainerWatch:
         be had any more; the caller begins anew."""
         facts = await self._engine.facts()
         self._engine_name = f"{facts.name} {facts.version}".strip()
+        self._no_figures = None
         self._all_dirty = self._images_dirty = True
+        self._checked.clear()
         self._wake.set()
         listening = asyncio.Event()
         await _all_or_first_failure(
@@ -105,10 +108,6 @@ class ContainerWatch:
             actor = event.get("Actor") or {}
             identity = str(actor.get("ID") or event.get("id") or "")
             self._dirty.add(identity)
-            if action in ("start", "restart"):
-                self._usage.pop(identity, None)
-                self._checked.pop(identity, None)
-                self._lost.pop(identity, None)
         self._wake.set()
 
     async def _refresh(self, listening: asyncio.Event) -> None:
@@ -143,12 +142,17 @@ class ContainerWatch:
                 f"reading {identity[:12]}", lambda client: client.inspect_container(identity)
             )
         except ContainerError as error:
-            if not error.is_gone:
-                raise
-            self._containers.pop(identity, None)
+            if error.is_gone:
+                self._containers.pop(identity, None)
+            else:  # one that the engine itself cannot read hides no other
+                self._containers[identity] = _unread(self._engine.node, identity, error)
             return
         found = read_container(self._engine.node, facts)
+        before = self._containers.get(found.id)
         self._containers[found.id] = found
+        if before is not None and before.started_at != found.started_at:
+            for known in (self._usage, self._figures, self._lost, self._checked):
+                known.pop(found.id, None)
 
     def _say(self) -> None:
         if not self._is_read:
@@ -289,6 +293,13 @@ async def _all_or_first_failure(*work: Coroutine[Any, Any, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _unread(node: str, identity: str, error: ContainerError) -> Container:
+    """What is known of a container that the engine lists and cannot read."""
+    said = f"the engine cannot tell of it: {error.message}"
+    state = {"Status": "dead", "Error": said}
+    return read_container(node, {"Id": identity, "Name": identity[:12], "State": state})
 
 
 def _ended(node: str) -> Problem:

@@ -47,9 +47,10 @@ class NodeContainers:
         self._agent = agent
         self._link = link
         self._changed = changed
-        self._watch: ContainerWatch | None = None
+        self._watch = ContainerWatch(self.engine, self._tell)
         self._task: asyncio.Task[None] | None = None
         self._rng = random.Random()
+        self._failures = 0  # one after the other
         self.listing: Listing | None = None
         self.problem: Problem | None = None
 
@@ -69,8 +70,8 @@ class NodeContainers:
         await self.engine.close()
 
     async def check_gpus(self, container: Container) -> LostGpus | None:
-        """Looks at once whether it lost its GPUs; nothing where the engine is not watched."""
-        return await self._watch.check_gpus(container) if self._watch else None
+        """Looks at once whether it lost its GPUs."""
+        return await self._watch.check_gpus(container)
 
     async def look_around(self, spec: ContainerSpec, sample: Sample | None) -> Surroundings:
         """What the checks (`containers.checks.check`) need; `sample` is the node's, if live. Kept,
@@ -94,16 +95,9 @@ class NodeContainers:
                 yield step
 
     async def _run(self) -> None:
-        failures = 0
-
-        def tell(listing: Listing) -> None:
-            nonlocal failures
-            failures = 0
-            self._set(listing, None)
-
+        self._failures = 0
         while True:
             await self._link.connection()
-            self._watch = ContainerWatch(self.engine, tell)
             try:
                 await self._watch.run()
                 continue
@@ -116,8 +110,12 @@ class NodeContainers:
                 problem = _unexpected(self._link.name, error)
             if self._link.is_up:  # otherwise the link says what is wrong, and comes back
                 self._set(self.listing, problem)
-            failures += 1
-            await asyncio.sleep(max(0.5, delay_seconds(failures, self._rng)))
+            self._failures += 1
+            await asyncio.sleep(max(0.5, delay_seconds(self._failures, self._rng)))
+
+    def _tell(self, listing: Listing) -> None:
+        self._failures = 0
+        self._set(listing, None)
 
     def _set(self, listing: Listing | None, problem: Problem | None) -> None:
         if listing != self.listing or problem != self.problem:

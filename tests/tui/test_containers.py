@@ -120,7 +120,9 @@ async def test_containers_are_watched_while_they_are_in_view() -> None:
     app, fleet = the_app()
     async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         dashboard = await opened(pilot)
-        assert not fleet.engines
+        await until(pilot, lambda: fleet.containers("gpu-01").watched)  # for its jobs' names
+        await pilot.press("4")
+        await until(pilot, lambda: not fleet.containers("gpu-01").watched)
         await pilot.press("2")
         await until(pilot, lambda: fleet.containers("gpu-01").watched)
         dashboard.go_to_node("gpu-02")
@@ -545,7 +547,7 @@ async def test_lost_gpus_are_looked_for_when_asked(lost: LostGpus | None) -> Non
         await at_containers(pilot)
         await in_menu(pilot)
         await pilot.press("g")
-        words = "Train-llm lost its GPUs: its" if lost else "No GPU of train-llm is seen to be lost"
+        words = "Train-llm: lost its GPUs: its" if lost else "No GPU of train-llm is seen to be lost"
         await until(pilot, lambda: any(words in each.message for each in app._notifications))
         assert fleet.containers("gpu-01").checked == [TRAIN]
 

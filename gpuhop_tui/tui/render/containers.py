@@ -154,12 +154,13 @@ def _wrong(container: Container, extras: Extras) -> Iterator[tuple[str, Tone]]:
     """What is wrong with it, and what to do."""
     lost = container.lost_gpus
     if lost is not None:
-        yield f"lost its GPUs: {lost.cause}", Tone.BAD
+        yield str(lost), Tone.BAD
         yield f"→ {lost.advice}", Tone.INFO
     if container.oom_killed and not container.running:
         yield "killed: it ran out of memory", Tone.BAD
     if container.error and not container.running:
-        yield f"did not start: {container.error}", Tone.BAD
+        began = "" if container.state == "dead" else "did not start: "
+        yield f"{began}{container.error}", Tone.BAD
     if container.key in extras.failures:
         yield extras.failures[container.key], Tone.BAD
 
@@ -188,6 +189,8 @@ def gpus_given(container: Container, names: Mapping[str, str]) -> Line:
     if grant is None:
         return ()
     if lost is not None:
+        if lost.seen is None:
+            return (Span("silent", Tone.BAD),)
         given = "all" if lost.given is None else lost.given
         return (Span(f"{lost.seen}/{given} lost", Tone.BAD),)
     if grant.all or not grant.ids:
