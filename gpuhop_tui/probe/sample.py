@@ -57,7 +57,8 @@ class Process:
     container_id: str | None = None
     tmux_session: str | None = None
     tmux: str | None = (
-        None  # pane above it, "SOCKET,$SESSION-ID,%PANE-ID": the probe knows no names
+        None  # pane above it, "SOCKET,$SESSION-ID,%PANE-ID": the probe knows no names; or "@PID" of
+        # the pane's first process, as in its container, where no more may be read
     )
     pod: str | None = None  # uid of its Kubernetes pod
 

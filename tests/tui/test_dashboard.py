@@ -394,7 +394,7 @@ async def test_mouse() -> None:
         assert dashboard.view.gpus.selected == 3
         await pilot.click("#gpus", offset=(6, 0))
         assert dashboard.view.gpus.selected == 3
-        await pilot.click("#tabs", offset=(46, 0))
+        await pilot.click("#tabs", offset=(58, 0))
         assert dashboard.view.tabs.active == "node"
         await until(pilot, lambda: "192 cores" in screen_text(pilot))
         await pilot.click("#tree", offset=(0, 0))

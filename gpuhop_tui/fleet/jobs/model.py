@@ -74,7 +74,7 @@ class Job:
     container: str | None = None  # name
     container_id: str | None = None
     pod: str | None = None  # uid of its Kubernetes pod
-    tmux: str | None = None  # "SOCKET,$SESSION-ID,%PANE-ID", in its container if it is in one
+    tmux: str | None = None  # its pane, in its container if it is in one: see `Process.tmux`
     session: str | None = None  # name
 
     # What it uses

@@ -14,6 +14,8 @@ from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
 NOT_LOOKED = "the tmux sessions were not looked at"
 NOT_LISTED = "its tmux session is not one of yours"
 
+_Pane = tuple[TmuxSession, TmuxPane]
+
 
 class Places:
     """What a node's sessions and containers tell of the places of its jobs."""
@@ -28,27 +30,32 @@ class Places:
         self.login = login
         self.looked_at_sessions = sessions is not None
         self._containers = {each.id: each for each in listing.containers} if listing else {}
-        self._panes = {
-            (session.place.id if session.place else "", session.socket, pane.id): (session, pane)
-            for session in sessions or ()
-            for pane in session.panes
-        }
+        self._panes: dict[tuple[str, str, str], _Pane] = {}
+        self._by_pid: dict[tuple[str, str], _Pane] = {}
+        for session in sessions or ():
+            place = session.place.id if session.place else ""
+            for pane in session.panes:
+                self._panes[place, session.socket, pane.id] = (session, pane)
+                self._by_pid[place, f"@{pane.pid}"] = (session, pane)
 
     def container(self, job: Job) -> Container | None:
         return self._containers.get(job.container_id) if job.container_id else None
 
-    def pane(self, job: Job) -> tuple[TmuxSession, TmuxPane] | None:
-        """A pane's id is unique on its server, whatever session it was moved to."""
+    def pane(self, job: Job) -> _Pane | None:
+        """The pane that a job runs in, where it is listed."""
         return self.pane_of(job.tmux, job.container_id)
 
-    def pane_of(
-        self, tmux: str | None, container_id: str | None
-    ) -> tuple[TmuxSession, TmuxPane] | None:
-        """The pane that the probe calls "SOCKET,$SESSION,%PANE", in a container or on the node."""
-        if not self._panes or (parts := _parts(tmux)) is None:
+    def pane_of(self, tmux: str | None, container_id: str | None) -> _Pane | None:
+        """The pane that the probe calls "SOCKET,$SESSION,%PANE" or "@PID", in a container or on the
+        node. A pane's id is unique on its server, whatever session it was moved to; the id of its
+        first process is so in a container."""
+        if tmux is None or not self._panes:
             return None
-        socket, _, pane = parts
-        return self._panes.get((container_id or "", socket, pane))
+        place = container_id or ""
+        if tmux.startswith("@"):
+            return self._by_pid.get((place, tmux))
+        socket, _, rest = tmux.rpartition(",$")
+        return self._panes.get((place, socket, rest.partition(",")[2]))
 
 
 def with_session_names(
@@ -73,12 +80,6 @@ def _with_processes(gpu: Gpu, change: Callable[[Process], Process]) -> Gpu:
     return replace(gpu, processes=tuple(map(change, gpu.processes)), mig=mig)
 
 
-def session_of(job: Job, sessions: Iterable[TmuxSession]) -> tuple[TmuxSession, TmuxPane] | None:
+def session_of(job: Job, sessions: Iterable[TmuxSession]) -> _Pane | None:
     """The session and pane that a job runs in, where they are listed."""
     return Places(tuple(sessions), None).pane(job)
-
-
-def _parts(tmux: str | None) -> tuple[str, str, str] | None:
-    """Socket, session id and pane id; a path may hold commas."""
-    parts = (tmux or "").rsplit(",", 2)
-    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else None

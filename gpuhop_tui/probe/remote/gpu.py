@@ -64,7 +64,6 @@ class GpuReader:
             gpu["missing"] = missing
         return gpu
 
-
     def _note_link(self, gpu: Dict[str, Any], missing: Dict[str, str], handle: Any) -> None:
         """The PCIe link: read seldom, and when the GPU begins to work, for it falls back while
         there is nothing to do."""

@@ -187,7 +187,9 @@ def tmux_pane(root: str, pid: int) -> str:
     """The tmux pane above a process, as "SOCKET,$SESSION,%PANE" of its TMUX variables, or "".
 
     The pane's own process is the ancestor whose parent is the server. Sessions have names only in
-    the server's memory; whoever lists them there can join these ids with their names.
+    the server's memory; whoever lists them there can join these ids with their names. Another
+    user's variables are not ours to read, root's in a container among them: then "@PID" is told,
+    the pane's process as its server numbers it.
     """
     for _ in range(LONGEST_CHAIN):
         status = read_stat(root, pid)
@@ -195,9 +197,17 @@ def tmux_pane(root: str, pid: int) -> str:
             return ""
         above = read_stat(root, status.parent)
         if above is not None and (above.name == "tmux" or above.name.startswith("tmux: server")):
-            return pane_of(_bytes(root, pid, "environ"))
+            return pane_of(_bytes(root, pid, "environ")) or "@%d" % innermost_pid(root, pid)
         pid = status.parent
     return ""
+
+
+def innermost_pid(root: str, pid: int) -> int:
+    """The process id in the process's own namespace: NSpid of /proc/PID/status, from Linux 4.1."""
+    for line in _text(root, pid, "status").splitlines():
+        if line.startswith("NSpid:") and line.split()[-1].isdigit():
+            return int(line.split()[-1])
+    return pid
 
 
 def pane_of(environ: bytes) -> str:

@@ -22,7 +22,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("state", "STATE", 10, most=14, grow=1),
     Column("gpus", "GPU", 4),
     Column("user", "USER", 7, grow=1, most=12),
-    Column("name", "JOB", 14, comfort=24, grow=6, most=60),
+    Column("name", "JOB", 15, comfort=24, grow=6, most=60),
     Column("memory", "MEMORY", 6, rank=3, align="right"),
     Column("use", "USE", 5, rank=1, grow=1, most=14, align="right"),
     Column("recent", "10 MIN", 10, rank=6),

@@ -38,7 +38,7 @@ class JobActions(ContainerHops):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys are there where they do something."""
         if action == "hop_job" or (action in ("tail", "stop") and self.view.shows_jobs):
-            return self.view.selected_job is not None
+            return self._job_in_hand is not None
         return super().check_action(action, parameters)
 
     def action_jobs(self) -> None:
@@ -49,21 +49,25 @@ class JobActions(ContainerHops):
 
     # The selected one
 
+    @property
+    def _job_in_hand(self) -> Job | None:
+        """The selected job, while the keys go to the list: jobs are the first tab, and nothing is
+        to be ended that nobody has gone to."""
+        return self.view.selected_job if self.focused is self.view.jobs else None
+
     def action_hop_job(self) -> None:
-        if self.view.selected_job is not None:
-            self.hop_to_job(self.view.selected_job)
+        if (job := self._job_in_hand) is not None:
+            self.hop_to_job(job)
 
     def action_tail(self) -> None:
-        if self.view.shows_jobs:
-            if self.view.selected_job is not None:
-                self.tail_job(self.view.selected_job)
+        if (job := self._job_in_hand) is not None:
+            self.tail_job(job)
         else:
             super().action_tail()
 
     def action_stop(self) -> None:
-        if self.view.shows_jobs:
-            if self.view.selected_job is not None:
-                self.end_job(self.view.selected_job)
+        if (job := self._job_in_hand) is not None:
+            self.end_job(job)
         else:
             super().action_stop()
 

@@ -40,6 +40,7 @@ class JobFilterBar(TypingBar):
     def __init__(self) -> None:
         hint = "user:NAME  mem>20g  state:stalled  gpu:0  node:NAME  text"
         super().__init__(placeholder=hint, compact=True, id="job-filter")
+        self.display = False
 
 
 class JobsScreen(Screen[None]):
@@ -186,8 +187,8 @@ class JobsScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Type a filter."""
-        self._bar.add_class("-shown")
-        self._bar.focus()
+        self._bar.display = True
+        self.set_focus(self._bar)  # at once: keys that follow are the filter's
 
     @on(Input.Changed)
     def _filter_changed(self, message: Input.Changed) -> None:
@@ -204,13 +205,13 @@ class JobsScreen(Screen[None]):
     def action_keep_filter(self) -> None:
         if not self._bar.value:
             self.action_end_filter()
-        self.query_one("#all-jobs").focus()
+        self.set_focus(self.query_one("#all-jobs"))
 
     def action_end_filter(self) -> None:
         """Show all of them again."""
         self._bar.value = ""
-        self._bar.remove_class("-shown")
-        self.query_one("#all-jobs").focus()
+        self._bar.display = False
+        self.set_focus(self.query_one("#all-jobs"))
 
     def action_history(self) -> None:
         """Show the job's GPUs over its time."""

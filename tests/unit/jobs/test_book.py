@@ -310,12 +310,13 @@ def container(**more: object) -> Container:
 PANE = "/tmp/tmux-1/x,$2,%3"
 
 
-def test_a_session_is_joined_by_its_pane_and_its_container() -> None:
+@pytest.mark.parametrize("pane", [PANE, "@7"], ids=["ids", "process"])
+def test_a_session_is_joined_by_its_pane_and_its_container(pane: str) -> None:
     node = Node()
     seen = sample(
         T,
-        gpu(0, process(7, tmux=PANE, container_id=ID)),
-        trees=[tree(7, tmux=PANE, container_id=ID)],
+        gpu(0, process(7, tmux=pane, container_id=ID)),
+        trees=[tree(7, tmux=pane, container_id=ID)],
     )
     job = one(node.see(seen))
     assert (job.session, job.missing["session"]) == (None, "the tmux sessions were not looked at")

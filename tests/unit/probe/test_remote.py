@@ -144,6 +144,10 @@ def test_a_process_above_a_tmux_server_names_its_pane(tmp_path: Path, server: st
     process(70, "python", 60)
     process(80, "sshd", 1)
     assert procfs.tmux_pane(str(tmp_path), 70) == "/tmp/s,$2,%7"
+    (tmp_path / "60" / "environ").unlink()  # another user's: not to be read
+    assert procfs.tmux_pane(str(tmp_path), 70) == "@60"
+    (tmp_path / "60" / "status").write_text("Name:\tbash\nNSpid:\t60\t15\n")
+    assert procfs.tmux_pane(str(tmp_path), 70) == "@15"  # as in its container
     assert procfs.tmux_pane(str(tmp_path), 80) == ""
     assert procfs.tmux_pane(str(tmp_path), 99) == ""
 
