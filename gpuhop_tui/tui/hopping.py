@@ -10,7 +10,7 @@ from textual.app import App
 from gpuhop_tui.ssh.prompts import Prompter
 
 if TYPE_CHECKING:
-    from gpuhop_tui.fleet.state import FleetSource, NodeState
+    from gpuhop_tui.fleet.state import BastionState, FleetSource, NodeState
     from gpuhop_tui.sessions.hop import Tell
     from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
     from gpuhop_tui.ssh.terminal import Terminal
@@ -47,7 +47,9 @@ class Hopper:
     def _use_line(self, tell: Tell | None) -> None:
         self.tell = tell
 
-    async def hop(self, source: FleetSource, node: NodeState, target: HopTarget) -> HopResult:
+    async def hop(
+        self, source: FleetSource, node: BastionState | NodeState, target: HopTarget
+    ) -> HopResult:
         """Raises what `handed_over` raises."""
         aside = self._aside() if self._aside else None
 

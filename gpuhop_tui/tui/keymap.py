@@ -62,7 +62,7 @@ KEYS: tuple[Key, ...] = (
     Key("back", "b", "back", "back in",
         "Back into the shell that was open when gpuhop was killed", _HOP),
     Key("hop", "enter", "hop", "hop",
-        "A shell on the node that is still there after a disconnect; ctrl+] d returns", _HOP),
+        "A shell on the node or bastion, still there after a disconnect; ctrl+] d returns", _HOP),
     Key("attach", "a", "attach", "attach",
         "Attach to the selected tmux session; enter does it too", _HOP),
     Key("tail", "t", "tail", "tail",

@@ -98,8 +98,8 @@ async def test_session_keys_are_only_where_they_work() -> None:
         assert app.screen is dashboard
         assert fleet.hops == []
         await pilot.press("left")  # to the bastion
-        await until(pilot, lambda: "⏎ hop" not in screen_text(pilot))
-        await pilot.press("enter", "N")
+        await until(pilot, lambda: "N new" not in screen_text(pilot))
+        await pilot.press("N")
         assert app.screen is dashboard
 
 
@@ -193,6 +193,18 @@ async def test_enter_hops_into_the_node(hopping: Hopping) -> None:
         assert app._batch_count == 0
         await until(pilot, lambda: "Detached from gpuhop; it runs on" in screen_text(pilot))
         await until(pilot, lambda: "0 s old" in screen_text(pilot))
+
+
+async def test_a_bastion_is_hopped_into_too(hopping: Hopping) -> None:
+    app, fleet = app_with_sessions()
+    async with app.run_test(notifications=True, size=(120, 40)) as pilot:
+        dashboard = await opened(pilot)
+        await pilot.press("left")
+        await until(pilot, lambda: dashboard.fleet_tree.selected == ("bastion", "jump-server"))
+        assert "⏎ hop" in screen_text(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: hopping.resumed)
+        assert fleet.hops == [("jump-server", HopTarget.shell())]
 
 
 async def test_attach_goes_to_exactly_that_session(hopping: Hopping) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from textual.app import SuspendNotSupported
 from textual.screen import ModalScreen, Screen
 
-from gpuhop_tui.fleet.state import FleetSource, FleetState, NodeState
+from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
 from gpuhop_tui.problem import ProblemError
 from gpuhop_tui.sessions.hop_memory import OpenHop, forget
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gpuhop_tui.sessions.tmux_actions import Created, NewSession
     from gpuhop_tui.tui.hopping import Hopper
     from gpuhop_tui.tui.widgets.target_view import TargetView
+
+Place = BastionState | NodeState  # where one can hop
 
 _READY = (LinkState.UP, LinkState.CONNECTING)  # a hop waits for a login that is under way
 
@@ -54,7 +56,9 @@ class SessionActions(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys are there where they do something."""
-        if action in ("hop", "new_session"):
+        if action == "hop":
+            return self.view.target is not None
+        if action == "new_session":
             return self.view.node is not None
         if action in ("attach", "tail", "stop"):
             return self.view.selected_session is not None
@@ -105,9 +109,9 @@ class SessionActions(Screen[None]):
     # Hopping
 
     def action_hop(self) -> None:
-        """Hop into the node's shell."""
-        if self.view.node is not None:
-            self.hop(self.view.node, HopTarget.shell())
+        """Hop into the shell of the node, or of the bastion."""
+        if self.view.target is not None:
+            self.hop(self.view.target, HopTarget.shell())
 
     def action_attach(self) -> None:
         """Attach to the selected session."""
@@ -115,7 +119,7 @@ class SessionActions(Screen[None]):
         if node is not None and session is not None:
             self.hop(node, HopTarget.attached(session.name, session.socket, session.place))
 
-    def hop(self, node: NodeState, target: HopTarget) -> None:
+    def hop(self, node: Place, target: HopTarget) -> None:
         """Hand the terminal over to a session, or say at once why that cannot be."""
         if self.hopper.is_away or self.source is None:
             return
@@ -124,14 +128,14 @@ class SessionActions(Screen[None]):
             return
         self._work(self._hop(self.source, node, target), "hop")
 
-    def _refuse(self, node: NodeState) -> None:
+    def _refuse(self, node: Place) -> None:
         problem = node.link.problem
         words = [link_words(node.link, self.clock()).text]
         if problem is not None:
             words = [f"{problem.message}", problem.advice]
         self._say(f"No way to {node.name}", " ".join(words), "error")
 
-    async def _hop(self, source: FleetSource, node: NodeState, target: HopTarget) -> None:
+    async def _hop(self, source: FleetSource, node: Place, target: HopTarget) -> None:
         try:
             result = await self.hopper.hop(source, node, target)
         except SuspendNotSupported:
@@ -144,7 +148,7 @@ class SessionActions(Screen[None]):
         self._drop_offers(lambda hop: (hop.node, hop.target) == (node.name, target))
         self._tell(node, result)
 
-    def _tell(self, node: NodeState, result: HopResult) -> None:
+    def _tell(self, node: Place, result: HopResult) -> None:
         words = result.message
         if result.problem is not None:
             words += f". {result.problem.advice}"
@@ -162,11 +166,15 @@ class SessionActions(Screen[None]):
 
     @property
     def _offered(self) -> OpenHop | None:
-        """The first that leads to a node of this fleet."""
+        """The first that leads to a node or bastion of this fleet."""
+        return next((hop for hop in self._offers if self._place(hop.node) is not None), None)
+
+    def _place(self, name: str) -> Place | None:
         state = self.state
         if state is None:
             return None
-        return next((hop for hop in self._offers if state.node(hop.node) is not None), None)
+        bastion = next((each for each in state.bastions if each.name == name), None)
+        return bastion or state.node(name)
 
     def show_offer(self) -> None:
         """Show what is offered now, and the keys that go with it."""
@@ -176,7 +184,7 @@ class SessionActions(Screen[None]):
     def action_back(self) -> None:
         """Go back into the shell that is offered."""
         hop = self._offered
-        node = self.state.node(hop.node) if hop and self.state else None
+        node = self._place(hop.node) if hop is not None else None
         if hop is not None and node is not None:
             self.hop(node, hop.target)
 
