@@ -547,7 +547,7 @@ async def test_lost_gpus_are_looked_for_when_asked(lost: LostGpus | None) -> Non
         await at_containers(pilot)
         await in_menu(pilot)
         await pilot.press("g")
-        words = "Train-llm: lost its GPUs: its" if lost else "No GPU of train-llm is seen to be lost"
+        words = "lost its GPUs: its" if lost else "No GPU of train-llm is seen to be lost"
         await until(pilot, lambda: any(words in each.message for each in app._notifications))
         assert fleet.containers("gpu-01").checked == [TRAIN]
 
