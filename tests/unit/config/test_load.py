@@ -248,7 +248,7 @@ def test_a_number_that_is_too_long_to_read() -> None:
     assert str(raised.value) == "config.toml:2: holds a number that is too long"
 
 
-@pytest.mark.parametrize("depth", [900, 960, 980, 990, 996, 1200, 3000])
+@pytest.mark.parametrize("depth", [980, 996, 3000])
 def test_keys_that_are_nested_too_deeply(depth: int) -> None:
     with pytest.raises(ConfigError):
         parse_config("a" + ".a" * depth + " = 1", Path("config.toml"))

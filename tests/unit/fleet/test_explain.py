@@ -169,7 +169,10 @@ def test_what_is_old_or_over_is_not_explained() -> None:
         memory_used_bytes=st.none() | st.integers(0, 80 * GIB),
         memory_total_bytes=st.none() | st.integers(0, 80 * GIB),
         temperature_celsius=st.none() | st.integers(0, 120),
-        throttle_reasons=st.none() | st.lists(st.text(max_size=9), max_size=3).map(tuple),
+        throttle_reasons=st.none()
+        | st.lists(st.text("abc ", min_size=1, max_size=9).filter(str.strip), max_size=3).map(
+            tuple
+        ),
         pcie_generation=st.none() | st.integers(1, 6),
         pcie_generation_max=st.none() | st.integers(1, 6),
         pcie_width=st.none() | st.integers(1, 32),
