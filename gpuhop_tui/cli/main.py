@@ -202,6 +202,29 @@ def command_line() -> argparse.ArgumentParser:
     _add_common(imports, again=True)
     imports.add_argument("hosts", nargs="*", metavar="HOST", help="only these (default: all)")
     imports.add_argument("--write", action="store_true", help="add them to the config")
+    history = commands.add_parser(
+        "history",
+        help="what the dashboard has kept of the GPUs, as a table, CSV or JSON",
+        description="Utilization, memory, power and temperature of the last 7 days, as far as the "
+        "dashboard ran: mean and peak, in steps of 10 s for 2 hours, 60 s for a day, then 10 min. "
+        "Connects to nothing. Exits 1 where nothing was kept.",
+    )
+    _add_common(history, again=True)
+    history.add_argument("nodes", nargs="*", metavar="NODE", help="only these (default: all)")
+    history.add_argument(
+        "--gpu", type=int, action="append", metavar="N", help="only this one; may be repeated"
+    )
+    history.add_argument(
+        "--since",
+        default="24h",
+        metavar="TIME",
+        help="from when on: 30m, 2h, 7d ago, or a date and time (default: 24h)",
+    )
+    history.add_argument("--until", metavar="TIME", help="until when, likewise (default: now)")
+    form = history.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV, a line a GPU and step")
+    form.add_argument("--json", action="store_true", help="print JSON, gaps included")
+
     audit = commands.add_parser(
         "audit",
         help="what a lent agent was asked for, and what became of it",
@@ -310,6 +333,10 @@ def _run(options: argparse.Namespace) -> int:
         from gpuhop_tui.cli.import_hosts import run_import
 
         return run_import(options)
+    if options.command == "history":
+        from gpuhop_tui.cli.history import run_history
+
+        return run_history(options)
     if options.command == "audit":
         from gpuhop_tui.cli.audit import run_audit
 

@@ -164,6 +164,10 @@ class Fleet:
         """What keeps small facts across restarts; None: there is nothing that does."""
         return self._past.store
 
+    async def past_gpus(self, node: str) -> Sequence[int]:
+        """The indexes of the GPUs of which a past was kept, in order."""
+        return await self._past.gpus(node)
+
     async def past_jobs(self) -> Sequence[PastJob]:
         """The jobs that ended in the last seven days, as far as that was seen, newest first."""
         return await self._past.jobs()
@@ -213,7 +217,6 @@ class Fleet:
             target,
             is_asking=is_asking,
             on_terminal=on_terminal,
-            on_line=on_line,
             on_line=on_line,
             remember=self._remember_hops,
         )

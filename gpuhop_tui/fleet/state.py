@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gpuhop_tui.fleet.sessions import NodeSessions
     from gpuhop_tui.fleet.store.points import StoredPoint
     from gpuhop_tui.sessions.hop import Tell
-    from gpuhop_tui.sessions.hop import Tell
     from gpuhop_tui.sessions.hop_target import HopResult, HopTarget
     from gpuhop_tui.ssh.keychain import Keychain
     from gpuhop_tui.ssh.terminal import Terminal
@@ -115,6 +114,10 @@ class FleetSource(Protocol):
     ) -> Sequence[StoredPoint]:
         """All figures of one GPU between two times (seconds since the epoch), oldest first, each
         for as long as it held; gaps as such."""
+        ...
+
+    async def past_gpus(self, node: str) -> Sequence[int]:
+        """The indexes of the GPUs of which a past was kept, in order."""
         ...
 
     async def past_jobs(self) -> Sequence[PastJob]:

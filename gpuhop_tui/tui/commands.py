@@ -81,6 +81,8 @@ class FleetCommands(Provider):
         yield "Doctor", "Check everything from the config to the GPUs", dashboard.action_doctor
         yield "Keys", "What the SSH agent holds, and your key files", dashboard.action_keys
         yield "Details", "Every figure of the selected GPU", dashboard.action_details
+        words = "The past of the selected GPU as graphs: zoom, read, export"
+        yield "History", words, dashboard.action_history
         yield from _container_commands(dashboard)
         yield from dashboard.alert_commands()
         yield "Reserve GPU", "Ask for the selected GPU by a note", dashboard.action_reserve

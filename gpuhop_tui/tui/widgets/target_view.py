@@ -10,8 +10,8 @@ from textual.app import App, ComposeResult
 from textual.containers import Vertical
 
 from gpuhop_tui.containers.model import Container, Image
-from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.fleet.explain import explain_gpu
+from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.fleet.state import BastionState, FleetSource, FleetState, NodeState
 from gpuhop_tui.probe.sample import Gpu
 from gpuhop_tui.problem import Problem
