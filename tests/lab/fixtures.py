@@ -50,6 +50,13 @@ def make_world() -> Iterator[Callable[..., World]]:
 
 
 @pytest.fixture
+def quick_to_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links of this process that are cut are given up within two seconds."""
+    monkeypatch.setattr("gpuhop_tui.ssh.keepalive.INTERVAL_SECONDS", 0.5)
+    monkeypatch.setattr("gpuhop_tui.ssh.keepalive.ANSWER_SECONDS", 1.5)
+
+
+@pytest.fixture
 def fresh_world(make_world: Callable[..., World]) -> World:
     """A world as `world` is, that a test may break."""
     return make_world(gpus=2)

@@ -71,6 +71,7 @@ def marks(log: ContainerLog) -> list[str]:
     return [each.text for each in log.entries if isinstance(each, LogMark)]
 
 
+@pytest.mark.usefixtures("quick_to_miss")
 async def test_a_log_outlives_link_engine_and_container(docker_world: DockerWorld) -> None:
     """Nothing is lost, nothing doubled."""
     dockerd, laptop = docker_world.dockerd, docker_world.world.laptop
@@ -163,6 +164,7 @@ async def test_figures_and_paths(docker_world: DockerWorld) -> None:
         assert linked.is_directory
 
 
+@pytest.mark.usefixtures("quick_to_miss")
 async def test_a_copy_over_a_line_that_is_cut_leaves_no_half_file(
     docker_world: DockerWorld, tmp_path: Path
 ) -> None:

@@ -236,13 +236,16 @@ def config(docker_world: DockerWorld, **template: Any) -> None:
 async def test_run_on_the_command_line(docker_world: DockerWorld) -> None:
     laptop, dockerd = docker_world.world.laptop, docker_world.dockerd
     config(docker_world, gpus="pick", ports=["8888:8888"])
-    done = await laptop.arun(["gpuhop-tui", "run", "train", "gpu-01"], check=False)
-    assert (done.returncode, "--gpus" in done.stderr) == (2, True)
-    done = await laptop.arun(["gpuhop-tui", "run", "tran", "gpu-01"], check=False)
-    assert (done.returncode, "did you mean 'train'" in done.stderr) == (2, True)
-    done = await laptop.arun(
-        ["gpuhop-tui", "run", "train", "gpu-01", "--name", "mine", "--gpus", "2"], check=False
+    said = await asyncio.gather(
+        laptop.arun(["gpuhop-tui", "run", "train", "gpu-01"], check=False),
+        laptop.arun(["gpuhop-tui", "run", "tran", "gpu-01"], check=False),
+        laptop.arun(
+            ["gpuhop-tui", "run", "train", "gpu-01", "--name", "mine", "--gpus", "2"], check=False
+        ),
     )
+    unpicked, misspelt, done = said
+    assert (unpicked.returncode, "--gpus" in unpicked.stderr) == (2, True)
+    assert (misspelt.returncode, "did you mean 'train'" in misspelt.stderr) == (2, True)
     assert done.returncode == 0, done.stderr
     facts = dockerd.inspect("mine")
     uuids = facts["HostConfig"]["DeviceRequests"][0]["DeviceIDs"]

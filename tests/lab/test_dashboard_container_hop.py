@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from tests.lab.dashboard import dashboard
 from tests.lab.docker.driving import start_box
 from tests.lab.docker.fixtures import DockerWorld
-from tests.lab.waiting import wait_until
 
 READY = r"2/2 nodes"
 PROMPT = r"bash-\S+#"
 
 
-def test_hop_cut_heal_and_start_again(docker_world: DockerWorld) -> None:
+def test_hop_detach_and_start_again(docker_world: DockerWorld) -> None:
     world, dockerd = docker_world.world, docker_world.dockerd
     start_box(dockerd, "box")
     with dashboard(world) as terminal:
@@ -22,20 +19,7 @@ def test_hop_cut_heal_and_start_again(docker_world: DockerWorld) -> None:
         terminal.shows(r"box +running", "E hop as")
         terminal.press("2", "Enter")
         terminal.shows(PROMPT)
-        terminal.press(
-            "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo n-$i; sleep 0.1; done; hostname",
-            "Enter",
-        )
-        terminal.shows(r"(?m)^n-9$")
-        world.laptop.cut()
-        away = terminal.shows("gpu-01 lost", timeout=30)
-        world.laptop.heal()
-        last = max(map(int, re.findall(r"(?m)^n-(\d+)", away)))
-        wait_until(
-            lambda: any(int(n) > last for n in re.findall(r"(?m)^n-(\d+)$", terminal.screen())),
-            "the counter to go on",
-        )
-        dockerd.docker("exec", "box", "touch", "/stop")
+        terminal.press("hostname", "Enter")
         terminal.shows(r"(?m)^in-box$")
         terminal.press("C-]")
         terminal.shows("gpu-01 · container box", "d detach")
