@@ -33,8 +33,7 @@ from gpuhop_tui.tui.work import JobState, Work, WorkChanged, WorkEnded
 if TYPE_CHECKING:
     from textual.command import Provider
 
-    from gpuhop_tui.config.schema import TemplateConfig
-    from gpuhop_tui.config.schema import AlertsConfig
+    from gpuhop_tui.config.schema import AlertsConfig, TemplateConfig
     from gpuhop_tui.fleet.state import FleetSource
     from gpuhop_tui.tui.alerting import Alerting
     from gpuhop_tui.tui.opening import OpenFleet
@@ -252,12 +251,12 @@ class GpuhopApp(App[int]):
         job = message.job
         if job.quiet:
             return
-        words = {JobState.FAILED: f"{job.words}. {job.advice}"}.get(job.state, job.words)
+        words = f"{job.words}. {job.advice}" if job.advice else job.words
         self.notify(
             clean(words),
             title=clean(f"{job.title} on {job.node}").replace("[", r"\["),
             severity="error" if job.state is JobState.FAILED else "information",
-            timeout=12 if job.state is JobState.FAILED else 6,
+            timeout=12 if job.advice else 6,
             markup=False,
         )
 

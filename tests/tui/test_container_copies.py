@@ -19,6 +19,7 @@ from gpuhop_tui.containers.errors import ContainerError
 from gpuhop_tui.containers.paths import PathFacts
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.tui.completion import beginning, common, local_candidates, local_path
+from gpuhop_tui.tui.screens.confirm import ConfirmDialog
 from gpuhop_tui.tui.screens.copy_form import Copy, CopyDialog
 from gpuhop_tui.tui.work import JobState
 from tests.tui.fake_containers import container, with_containers
@@ -249,10 +250,41 @@ async def test_a_copy_can_be_cancelled(inside: Inside, tmp_path: Path) -> None:
         app.work.cancel(job)
         await until(pilot, lambda: job.state is JobState.CANCELLED)
         assert "0 whole files of it stayed" in job.advice
+        said = [each.message for each in app._notifications]
+        assert any("cancelled. 0 whole files of it stayed" in words for words in said)
         assert job.reopen is not None
         job.reopen()
         await until(pilot, lambda: isinstance(app.screen, CopyDialog))
         await until(pilot, lambda: "/tmp/old" in screen_text(pilot))
+
+
+async def test_a_copy_begins_though_a_question_lies_over_the_form(
+    inside: Inside, tmp_path: Path
+) -> None:
+    """As when a signature is asked for while the paths are looked at."""
+    (tmp_path / "it").write_text("")
+    looked = asyncio.Event()
+    facts = inside.facts
+
+    async def slowly(*words: Any) -> PathFacts | None:
+        await looked.wait()
+        return await facts(*words)
+
+    app, _ = app_with_containers()
+    async with app.run_test(notifications=True, size=(120, 40)) as pilot:
+        await at_containers(pilot)
+        await pilot.press("greater_than_sign")
+        await filled(pilot, str(tmp_path / "it"), "/tmp")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("gpuhop_tui.tui.screens.copy_form.path_facts", slowly)
+            await pilot.press("ctrl+s")
+            form, question = app.screen, ConfirmDialog("Sign?", [], "sign")
+            app.push_screen(question)
+            await until(pilot, lambda: app.screen is question)
+            looked.set()
+            await until(pilot, lambda: form.withdrawn)
+        await pilot.press("n")
+        await until(pilot, lambda: inside.copies)
 
 
 # Completing

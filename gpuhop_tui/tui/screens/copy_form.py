@@ -160,8 +160,7 @@ class CopyDialog(Dialog[Copy]):
             words = f"it was not begun: {error or type(error).__name__}"
         else:
             if taken is None or await self._may_overwrite(taken):
-                if self.is_active:
-                    self.dismiss(wanted)
+                self.finish(wanted)
                 return
         self.query_one("#ok", Button).disabled = False
         self._say(None, "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
@@ -25,16 +25,21 @@ class Dialog(ModalScreen[Result]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel")]
 
     withdrawn = False
+    _result: Any = None
 
     def action_cancel(self) -> None:
         self.dismiss(None)
 
     def withdraw(self) -> None:
-        """Go away; where another screen lies on top, as soon as that is gone."""
-        self.withdrawn = True
+        """Go away without a result, as `finish` does."""
+        self.finish(None)
+
+    def finish(self, result: Result | None) -> None:
+        """End with this; where another screen lies on top, as soon as that is gone."""
+        self._result, self.withdrawn = result, True
         if self.is_active:
-            self.dismiss(None)
+            self.dismiss(result)
 
     def on_screen_resume(self) -> None:
         if self.withdrawn and self.is_active:
-            self.dismiss(None)
+            self.dismiss(self._result)

@@ -80,8 +80,7 @@ class NameDialog(Dialog[str]):
         except Exception as error:
             words = f"{type(error).__name__}: {error}"
         else:
-            if self.is_active:
-                self.dismiss(name)
+            self.finish(name)
             return
         self.query_one("#ok", Button).disabled = False
         self._say(words)

@@ -127,8 +127,7 @@ class NewSessionDialog(Dialog[Created]):
         except Exception as error:
             words = f"it was not started: {error or type(error).__name__}"
         else:
-            if self.is_active:
-                self.dismiss(created)
+            self.finish(created)
             return
         self.query_one("#ok", Button).disabled = False
         self._say(None, "")
