@@ -52,11 +52,6 @@ class Past:
         return self._store
 
     @property
-    def store(self) -> Store | None:
-        """The store, for what else is to be kept; None: there is none."""
-        return self._store
-
-    @property
     def notice(self) -> str:
         """What became of a file that was broken; "" else."""
         return (self._store.notice if self._store is not None else None) or ""
