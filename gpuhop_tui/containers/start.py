@@ -20,12 +20,13 @@ from gpuhop_tui.containers.reserve import one_start_at_a_time
 from gpuhop_tui.containers.spec import STARTED_BY, ContainerSpec, create_arguments
 from gpuhop_tui.containers.surroundings import Surroundings, look_around
 from gpuhop_tui.containers.text import plain
-from gpuhop_tui.problem import ProblemError
+from gpuhop_tui.problem import Problem, ProblemError
 from gpuhop_tui.ssh import container_agent
 
 FIRST_MOMENTS_SECONDS = 1.5  # that it has to live for to count as started
 LAST_LINES = 12
 _LOOK_SECONDS = 0.15
+_LETTING_GO_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ async def start_container(
 
     Raises ContainerError for a finding that stops, for a GPU that another was given meanwhile, and
     for what the engine refuses; DiedAtOnceError; and ProblemError as `Engine.call` does. In all
-    cases but DiedAtOnceError nothing is left on the node.
+    cases but DiedAtOnceError nothing is left on the node; where that could not be seen to, the
+    ProblemError says so.
     """
     before = since or await look_around(engine, spec, gpus)
     async with one_start_at_a_time(engine.link):
@@ -78,6 +80,10 @@ async def start_container(
         try:
             await _yield_to_the_first(engine, wanted, identity, known, gpus)
             await engine.call(f"starting {_called(wanted)}", lambda client: client.start(identity))
+        except ProblemError as error:
+            if await _remove(engine, identity):
+                raise
+            raise ProblemError(_left(error.problem, wanted)) from error
         except BaseException:
             await _remove(engine, identity)
             raise
@@ -101,12 +107,21 @@ async def _with_agent(engine: Engine, spec: ContainerSpec) -> ContainerSpec:
 
 
 async def _create(engine: Engine, spec: ContainerSpec) -> str:
+    """Its id. One that the engine makes though we have given up is removed again."""
     body = create_arguments(spec)
 
     def create(client: Any) -> str:
         return str(client.create_container_from_config(body, spec.name or None)["Id"])
 
-    return await engine.call(f"creating {_called(spec)}", create)
+    making = asyncio.ensure_future(engine.call(f"creating {_called(spec)}", create))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.wait({making}, timeout=_LETTING_GO_SECONDS)
+        if making.done() and not making.cancelled() and making.exception() is None:
+            await _remove(engine, making.result())
+        making.cancel()
+        raise
 
 
 async def _yield_to_the_first(
@@ -207,12 +222,24 @@ async def last_lines(engine: Engine, identity: str, number: int = LAST_LINES) ->
     return []
 
 
-async def _remove(engine: Engine, identity: str) -> None:
-    with contextlib.suppress(ContainerError, ProblemError):
+async def _remove(engine: Engine, identity: str) -> bool:
+    """Whether it is gone."""
+    try:
         await engine.call(
             "removing what did not start",
             lambda client: client.remove_container(identity, v=True, force=True),
         )
+    except ContainerError as error:
+        return error.is_gone
+    except ProblemError:
+        return False
+    return True
+
+
+def _left(problem: Problem, spec: ContainerSpec) -> Problem:
+    """That what was made could not be removed."""
+    left = f"The container {_called(spec)} may be left there, not started: remove it then."
+    return replace(problem, advice=f"{problem.advice} {left}")
 
 
 def _called(spec: ContainerSpec) -> str:

@@ -278,7 +278,8 @@ async def test_a_copy_begins_though_a_question_lies_over_the_form(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("gpuhop_tui.tui.screens.copy_form.path_facts", slowly)
             await pilot.press("ctrl+s")
-            form, question = app.screen, ConfirmDialog("Sign?", [], "sign")
+            form: Any = app.screen
+            question = ConfirmDialog("Sign?", [], "sign")
             app.push_screen(question)
             await until(pilot, lambda: app.screen is question)
             looked.set()
