@@ -21,6 +21,12 @@ class Tier:
     step: int
     keep: int
 
+    @property
+    def reach(self) -> float:
+        """Seconds back from now that it is asked for: a little more, so that a graph of just that
+        span, which begins at a round time, is drawn in these bins."""
+        return 1.05 * self.keep
+
 
 TIERS = (Tier(10, 2 * 3600), Tier(60, 24 * 3600), Tier(600, 7 * 24 * 3600))
 
@@ -169,6 +175,6 @@ class OpenBins:
 def tier_for(since: float, until: float, now: float, most: int = 2000) -> Tier:
     """The finest tier that reaches back to `since` and has at most `most` bins up to `until`."""
     for tier in TIERS:
-        if now - since <= tier.keep and (until - since) / tier.step <= most:
+        if now - since <= tier.reach and (until - since) / tier.step <= most:
             return tier
     return TIERS[-1]

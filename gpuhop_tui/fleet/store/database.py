@@ -155,7 +155,7 @@ class Database:
         with self._writing() as db:
             for tier in TIERS:
                 db.execute(
-                    "DELETE FROM bins WHERE step = ? AND at < ?", (tier.step, now - tier.keep)
+                    "DELETE FROM bins WHERE step = ? AND at < ?", (tier.step, now - tier.reach)
                 )
             db.execute("DELETE FROM notes WHERE at < ?", (now - KEPT_SECONDS,))
         self._shrink()

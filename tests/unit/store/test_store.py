@@ -113,6 +113,7 @@ def test_a_long_span_has_coarse_bins() -> None:
     assert tier_for(now - 300, now, now) is TIERS[0]
     assert tier_for(now - 24 * 3600, now, now) is TIERS[1]
     assert tier_for(now - 7 * 86400, now, now) is TIERS[2]
+    assert tier_for(now - 24 * 3600 - 30, now, now) is TIERS[1]  # a second later than it was meant
     assert tier_for(now - 7 * 86400, now - 7 * 86400 + 60, now) is TIERS[2]
 
 
@@ -199,7 +200,7 @@ def test_old_bins_go_and_the_file_stays_within_its_limit(path: Path) -> None:
     database = Database(path, limit)
     now = time.time()
     row = {index: Binned(5, Figures(1, 2, 3, 4), Figures(1, 2, 3, 4)) for index in range(64)}
-    database.add([("old", FINE, int(now) - FINE.keep - 60, row)])
+    database.add([("old", FINE, int(now - FINE.reach) - 60, row)])
     database.add(("gpu-01", TIERS[2], int(now) - 600 * number, row) for number in range(1000))
     assert path.stat().st_size + path.with_name(path.name + "-wal").stat().st_size > limit
     database.prune(now)
