@@ -156,6 +156,27 @@ async def test_a_job_that_ended_shows_its_gpus_over_its_time() -> None:
         assert len(screen.shown) == 8
 
 
+@pytest.mark.parametrize("keys", ["J h", "1 tab h"])
+async def test_a_selected_job_leads_to_its_gpus(keys: str) -> None:
+    app, _ = app_on(fleet_state())
+    async with app.run_test(notifications=True, size=(120, 40)) as pilot:
+        dashboard = await opened(pilot)
+        dashboard.go_to_node("gpu-01")
+        *before, last = keys.split()
+        if before == ["1", "tab"]:
+            dashboard.set_focus(dashboard.view.lower)
+            await pilot.pause()
+        else:
+            await pilot.press(*before)
+            await until(pilot, lambda: getattr(app.screen, "job", None) is not None)
+        await pilot.press(last)
+        await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+        await until(pilot, lambda: "job: " in screen_text(pilot))
+        assert isinstance(app.screen, HistoryScreen)
+        assert app.screen.job is not None
+        assert app.screen.indexes == list(app.screen.job.gpus)
+
+
 async def test_without_jobs_it_says_so() -> None:
     async with looking("j", node="gpu-02") as (pilot, _, fleet):
         fleet.ended_jobs = ()
