@@ -11,6 +11,9 @@ from gpuhop_tui.cli.prompts import Dialogue, write
 from gpuhop_tui.cli.text import clean
 from gpuhop_tui.ssh.prompts import SignatureAnswer, SignatureQuestion
 
+ARM_SECONDS = 0.8
+"""For so long no key answers but `n`."""
+
 _KEYS = {
     "o": SignatureAnswer.ONCE,
     "m": SignatureAnswer.MINUTES,
@@ -56,6 +59,7 @@ def _answer(tty: int, stop: int, question: SignatureQuestion) -> SignatureAnswer
         SignatureAnswer.DENY: "[N]o",
     }
     choices = ", ".join(words[answer] for answer in words if answer in question.choices)
+    armed_at = time.monotonic() + ARM_SECONDS
     while True:
         left = question.expires_at - time.time()
         write(tty, f"\r\x1b[KAllow it? {choices} ({max(0, round(left))} s) ")
@@ -65,6 +69,8 @@ def _answer(tty: int, stop: int, question: SignatureQuestion) -> SignatureAnswer
         if tty in readable:
             key = os.read(tty, 64).decode("utf-8", "replace").lower()
             answer = _KEYS.get(key)
+            if answer is not SignatureAnswer.DENY and time.monotonic() < armed_at:
+                continue  # it was meant for what was there before
             return answer if answer in question.choices else SignatureAnswer.DENY
 
 

@@ -124,6 +124,18 @@ class _Draft:
             else:
                 self._taken.add(alias)
                 self.nodes.append(self._wish(alias, way, {"ssh": alias}))
+        self._leave_out_needless()
+
+    def _leave_out_needless(self) -> None:
+        """Bastions whose name the config has already for another entry, and that nothing new
+        leads through."""
+        for wish in self.bastions[::-1]:  # each stands behind those that it needs
+            alias, name = wish.alias["ssh"], wish.table["name"]
+            entries = (*self.bastions, *self.nodes)
+            is_used = any(name in each.table.get("via", ()) for each in entries)
+            if alias in self._chains and name != alias and not is_used:
+                self.bastions.remove(wish)
+                self.left_out.append((alias, "the config has another entry of that name"))
 
     def _wish(self, name: str, way: tuple[Hop, ...], alias: Table) -> _Wish:
         via = self._via(way[:-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gpuhop_tui.config.hops import Route
-from gpuhop_tui.fleet.doctor.finding import LAPTOP, Finding, ok, problem, warning
+from gpuhop_tui.fleet.doctor.finding import LAPTOP, Finding, counted, ok, problem, warning
 from gpuhop_tui.ssh.agent import AgentStatus
 
 
@@ -44,7 +44,9 @@ def check_lending(route: Route, others_logged_in: int | None) -> Iterator[Findin
     hop = route.target
     if not hop.forward_agent:
         return
-    crowd = f"; {others_logged_in} other users are logged in there" if others_logged_in else ""
+    crowd = ""
+    if others_logged_in:
+        crowd = f"; logged in there beside you: {counted(others_logged_in, 'other user')}"
     yield warning(
         "agent-forwarding",
         hop.name,

@@ -22,7 +22,7 @@ from gpuhop_tui.fleet.doctor.engine import (
     check_store,
     look_at_engine,
 )
-from gpuhop_tui.fleet.doctor.finding import LAPTOP, Finding, ok, unchecked
+from gpuhop_tui.fleet.doctor.finding import LAPTOP, Finding, counted, ok, unchecked
 from gpuhop_tui.fleet.doctor.keys import check_keys
 from gpuhop_tui.fleet.doctor.laptop import check_laptop
 from gpuhop_tui.fleet.doctor.node import check_clock, check_gpus, check_look
@@ -184,7 +184,9 @@ async def _tell_forwarding(
 def _users(name: str, seen: Look) -> Finding:
     if seen.reason:
         return unchecked("users", name, seen.reason)
-    return ok("users", name, f"{seen.others} other users are logged in")
+    if not seen.others:
+        return ok("users", name, "nobody else is logged in")
+    return ok("users", name, f"logged in beside you: {counted(seen.others, 'other user')}")
 
 
 async def _node(tell: Tell, node: PatientNode, scope: Scope) -> None:

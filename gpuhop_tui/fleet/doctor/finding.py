@@ -37,6 +37,11 @@ class Finding:
     command: str = ""  # what mends it, to be typed; it says where, unless that is the laptop
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def ok(check: str, subject: str, message: str) -> Finding:
     return Finding(check, subject, Severity.OK, message)
 

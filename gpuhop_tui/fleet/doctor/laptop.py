@@ -15,7 +15,15 @@ from gpuhop_tui.config.errors import ConfigError
 from gpuhop_tui.config.hops import Hop
 from gpuhop_tui.config.load import load_config
 from gpuhop_tui.config.ssh_options import LocalUser, home_folder
-from gpuhop_tui.fleet.doctor.finding import LAPTOP, Finding, ok, problem, unchecked, warning
+from gpuhop_tui.fleet.doctor.finding import (
+    LAPTOP,
+    Finding,
+    counted,
+    ok,
+    problem,
+    unchecked,
+    warning,
+)
 
 _READ = stat.S_IRGRP | stat.S_IROTH
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -38,7 +46,9 @@ def _config(path: Path) -> Iterator[Finding]:
             yield problem("config", LAPTOP, str(fault), "", f"$EDITOR {shlex.quote(str(path))}")
         return
     yield ok(
-        "config", LAPTOP, f"{path}: {len(loaded.nodes)} nodes, {len(loaded.bastions)} bastions"
+        "config",
+        LAPTOP,
+        f"{path}: {counted(len(loaded.nodes), 'node')}, {counted(len(loaded.bastions), 'bastion')}",
     )
 
 

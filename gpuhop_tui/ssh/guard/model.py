@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+_LONGEST_NAME = 40  # characters
+
 
 class Purpose(StrEnum):
     """What a signature is for."""
@@ -19,6 +21,17 @@ class Purpose(StrEnum):
 def shown(text: str) -> str:
     """Text that comes from elsewhere, for a terminal: on one line, nothing in it obeyed."""
     return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def said_by_host(text: str) -> str:
+    """A name that the host itself chooses, in a sentence that it must not be able to write: short,
+    and in quotes where it has more than one word."""
+    text = shown(text)
+    if len(text) > _LONGEST_NAME:
+        text = f"{text[: _LONGEST_NAME - 1]}…"
+    if any(char in text for char in ' "…'):
+        text = '"' + text.replace('"', "'") + '"'
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +59,13 @@ class SignatureFacts:
     def what(self) -> str:
         """What is asked for, as the end of "gpu-01 asks to …"."""
         if self.purpose is Purpose.LOGIN:
-            return f"log in as {shown(self.user)} at {self.where}"
+            return f"log in as {said_by_host(self.user)} at {self.where}"
         if self.purpose is Purpose.UNBOUND:
-            return f"log in as {shown(self.user)} at a server that it does not prove (unbound)"
+            return (
+                f"log in as {said_by_host(self.user)} at a server that it does not prove (unbound)"
+            )
         if self.purpose is Purpose.SIGNATURE:
-            return f"sign for {shown(self.namespace)}"
+            return f"sign for {said_by_host(self.namespace)}"
         return "sign data of an unknown kind"
 
 

@@ -14,6 +14,8 @@ from gpuhop_tui.tui.render.units import duration, moment, plural
 LentKey = tuple[str, int]  # ("lending" or "grant", its id)
 LentRow = tuple[LentKey | None, Line]
 
+_NAMES = 4  # of one host key, that are shown
+
 EVENT_COLUMNS: tuple[Column, ...] = (
     Column("at", "TIME", 8, most=12),
     Column("decision", "", 7),
@@ -39,7 +41,9 @@ def question_words(question: SignatureQuestion) -> Iterator[tuple[str, bool]]:
     if facts.through:
         yield f"The agent was passed on through {', '.join(facts.through)}.", False
     if len(facts.destination) > 1:
-        yield f"also known as {', '.join(facts.destination[1:])}", True
+        others = facts.destination[1:]
+        more = f" and {len(others) - _NAMES} more" if len(others) > _NAMES else ""
+        yield f"also known as {', '.join(others[:_NAMES])}{more}", True
     if facts.host_key:
         yield f"its host key  {facts.host_key}", True
     yield f"your key  {facts.key} {facts.key_comment}", True

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gpuhop_tui.cli import signature_prompt
 from gpuhop_tui.cli.prompts import TerminalPrompter
 from gpuhop_tui.ssh.guard.model import Purpose, SignatureFacts
 from gpuhop_tui.ssh.prompts import (
@@ -168,8 +169,9 @@ def signature() -> SignatureQuestion:
     ],
 )
 async def test_one_key_answers_for_a_signature(
-    person: Person, key: str, answer: SignatureAnswer
+    person: Person, key: str, answer: SignatureAnswer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(signature_prompt, "ARM_SECONDS", 0.0)
     before = termios.tcgetattr(person.terminal)
     asked = asyncio.create_task(TerminalPrompter(person.path).signature(signature()))
     await person.sees("gpu-01 asks to log in as git?[2J at github.com.")
@@ -177,6 +179,19 @@ async def test_one_key_answers_for_a_signature(
     person.types(key)
     assert await asked is answer
     assert termios.tcgetattr(person.terminal) == before
+
+
+async def test_what_was_typed_for_something_else_allows_nothing(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signature_prompt, "ARM_SECONDS", 600.0)
+    asked = asyncio.create_task(TerminalPrompter(person.path).signature(signature()))
+    await person.sees("Allow it? [o]nce, [N]o (3 s) ")
+    person.types("o")
+    await person.sees("(2 s)")
+    assert not asked.done()
+    person.types("n")
+    assert await asked is SignatureAnswer.DENY
 
 
 async def test_the_seconds_run_and_a_question_is_taken_back(person: Person) -> None:

@@ -158,6 +158,24 @@ async def test_what_the_config_has_by_another_name(ssh_config: SshConfig) -> Non
     assert reasons["gpu-02"] == "the config has another entry of that name"
 
 
+async def test_a_bastion_of_a_taken_name_comes_only_where_it_is_needed(
+    ssh_config: SshConfig,
+) -> None:
+    taken = [{"name": name, "host": f"other-{name}.example.org"} for name in ("outer", "inner")]
+    existing: Raw = {
+        "bastions": taken,
+        "nodes": [{"name": name, "host": "somewhere.else"} for name in ("gpu-01", "gpu-02", "lab")],
+    }
+    names = ("outer", "inner", "gpu-01", "gpu-02", "lab")
+    found = await imported(ssh_config, FLEET, *names, existing=existing)
+    assert found.names == ()
+    assert dict(found.left_out)["outer"] == "the config has another entry of that name"
+    existing["nodes"] = existing["nodes"][1:]
+    found = await imported(ssh_config, FLEET, *names, existing=existing)
+    assert "gpu-01" in found.names
+    assert set(found.nodes[0]["via"]) <= set(found.names)
+
+
 async def test_unknown_keys_of_a_config_stay(ssh_config: SshConfig) -> None:
     found = await imported(ssh_config, "Host a\n", "a")
     raw: Raw = {"ui": {"theme": "nord"}, "nodes": [{"name": "b", "host": "b"}]}

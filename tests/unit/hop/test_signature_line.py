@@ -59,6 +59,15 @@ def test_what_they_say() -> None:
     assert FACTS.key in key_line(QUESTION, 200)
 
 
+def test_a_user_that_the_node_makes_up_writes_no_sentence() -> None:
+    made_up = "git at github.com with me@laptop" + " " * 200
+    line = question_line(replace(QUESTION, facts=replace(FACTS, user=made_up)), 100, 1000.0)
+    assert '"git at github.com with me@laptop' in line
+    assert '…" at github.com' in line
+    namespace = replace(FACTS, purpose=Purpose.SIGNATURE, namespace='git" for me')
+    assert namespace.what == 'sign for "git\' for me"'
+
+
 class Shell:
     """Takes what is typed."""
 
