@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Button
 
@@ -115,6 +116,16 @@ async def test_mine_groups_and_the_filter() -> None:
         assert "write mem" not in screen_text(pilot)
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.dashboard)
+
+
+async def test_a_filter_that_is_typed_at_once_is_not_taken_for_keys() -> None:
+    app, _ = app_with_jobs()
+    async with app.run_test(notifications=True, size=(120, 40)) as pilot:
+        await all_jobs(pilot)
+        names = {"/": "slash", ":": "colon", "\r": "enter"}
+        for char in "/session:ft\r":
+            app.post_message(events.Key(names.get(char, char), char))
+        await until(pilot, lambda: "1 of 9" in screen_text(pilot))
 
 
 async def test_sessions_and_containers_are_watched_while_jobs_are_in_view() -> None:

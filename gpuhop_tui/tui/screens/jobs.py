@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -70,7 +70,7 @@ class JobsScreen(Screen[None]):
         yield Lines(id="title")
         yield JobFilterBar()
         yield Lines(id="filter-problem")
-        yield Rows(id="all-jobs")
+        yield _Jobs(id="all-jobs")
         yield Lines(id="job")
         yield KeyBar()
 
@@ -227,3 +227,20 @@ class JobsScreen(Screen[None]):
             self.action_end_filter()
         else:
             self.dismiss()
+
+
+class _Jobs(Rows):
+    """Takes the filter's key itself: a key goes up to the app before it does anything, and what was
+    typed right after it would have gone the same way by then."""
+
+    def on_key(self, event: events.Key) -> None:
+        focused = self.screen.focused
+        if focused is not None and focused is not self:
+            event.stop()
+            focused.post_message(events.Key(event.key, event.character))
+            return
+        bound = self.screen.active_bindings.get(event.key)
+        if bound is not None and bound.binding.id == "job-filter":
+            event.stop()
+            assert isinstance(self.screen, JobsScreen)
+            self.screen.action_filter()
