@@ -8,7 +8,8 @@ from typing import Literal
 
 from gpuhop_tui.containers import gpus as node_gpus
 from gpuhop_tui.containers.errors import ContainerError
-from gpuhop_tui.containers.gpus import NodeGpu
+from gpuhop_tui.containers.gpus import NodeGpu, NodeMig
+from gpuhop_tui.containers.model import GpuGrant
 from gpuhop_tui.containers.spec import STARTED_BY, ContainerSpec, mistakes
 from gpuhop_tui.containers.surroundings import Surroundings
 
@@ -26,6 +27,7 @@ FindingName = Literal[
     "shm-small",
     "shm-large",
     "agent-not-lent",
+    "ssh-unpublished",
     "not-checked",
 ]
 
@@ -54,6 +56,7 @@ def check(spec: ContainerSpec, around: Surroundings) -> list[Finding]:
         *_paths(spec, around),
         *_shm(spec, around),
         *_agent(spec, around),
+        *_ssh(spec),
     ]
     return sorted(found, key=lambda finding: not finding.stops)
 
@@ -72,7 +75,7 @@ def settled(spec: ContainerSpec, around: Surroundings) -> ContainerSpec:
     if spec.gpus.ids:
         for identity in spec.gpus.ids:
             gpu = node_gpus.find(identity, around.gpus)
-            is_instance = gpu is not None and any(identity == uuid for uuid, _ in gpu.mig)
+            is_instance = gpu is not None and node_gpus.instance(identity, gpu) is not None
             ids.append(identity if gpu is None or is_instance else gpu.device_id)
     else:
         given = node_gpus.holders(around.containers, around.gpus)
@@ -87,6 +90,17 @@ def _agent(spec: ContainerSpec, around: Surroundings) -> Iterator[Finding]:
             "agent-not-lent",
             "the agent is not lent to this node: its socket in the container will answer nobody",
             "Set `forward_agent` for the node, too; it is lent while a hop to it is open.",
+            stops=False,
+        )
+
+
+def _ssh(spec: ContainerSpec) -> Iterator[Finding]:
+    published = [port.host_port for port in spec.ports if port.protocol == "tcp"]
+    if spec.ssh_port is not None and spec.ssh_port not in published:
+        yield Finding(
+            "ssh-unpublished",
+            f"the SSH port {spec.ssh_port} is none of the published ports",
+            f"Publish it ({spec.ssh_port}:22), or name the one that leads to the container's sshd.",
             stops=False,
         )
 
@@ -143,32 +157,42 @@ def _gpus(spec: ContainerSpec, around: Surroundings) -> Iterator[Finding]:
             yield Finding(
                 "gpu-lost", f"GPU {gpu.index} does not answer: {gpu.lost}", "Choose another."
             )
-        elif gpu in given and not _is_other_instance(spec, gpu, around):
-            names = ", ".join(given[gpu])
-            yield Finding(
-                "gpu-given",
-                f"GPU {gpu.index} was given to {names} already",
-                "They will share it; choose another to have one alone.",
-                stops=False,
-            )
-        elif not gpu.free:
-            users = ", ".join(gpu.users) or "someone"
-            yield Finding(
-                "gpu-busy",
-                f"GPU {gpu.index} is in use by {users}",
-                "They will share it; choose another to have one alone.",
-                stops=False,
-            )
+        elif ours := [each for each in gpu.mig if each.uuid in spec.gpus.ids]:
+            for each in ours:
+                called = f"{each.name or 'the MIG instance'} of GPU {gpu.index}"
+                holders = _holders_of(each, gpu, given.get(gpu, []), around)
+                yield from _shared(called, holders, each)
+        else:
+            yield from _shared(f"GPU {gpu.index}", given.get(gpu, []), gpu)
 
 
-def _is_other_instance(spec: ContainerSpec, gpu: NodeGpu, around: Surroundings) -> bool:
-    """Whether only other MIG instances of this GPU were given away."""
-    ours = {identity for identity in spec.gpus.ids if identity.startswith("MIG")}
-    if not ours or not gpu.mig:
-        return False
-    grants = (each.gpus for each in around.containers if each.running and each.gpus is not None)
-    theirs = {identity for grant in grants for identity in grant.ids if identity.startswith("MIG")}
-    return not ours & theirs
+def _shared(called: str, holders: Sequence[str], place: NodeGpu | NodeMig) -> Iterator[Finding]:
+    """Whether somebody has it already, by a container or by its processes."""
+    advice = "They will share it; choose another to have one alone."
+    if holders:
+        words = f"{called} was given to {', '.join(holders)} already"
+        yield Finding("gpu-given", words, advice, stops=False)
+    elif not place.free:
+        words = f"{called} is in use by {', '.join(place.users) or 'someone'}"
+        yield Finding("gpu-busy", words, advice, stops=False)
+
+
+def _holders_of(
+    instance: NodeMig, gpu: NodeGpu, given: Sequence[str], around: Surroundings
+) -> list[str]:
+    """Of the containers that were `given` something of this GPU: those that have this instance, or
+    the GPU as a whole."""
+    others = {each.uuid for each in gpu.mig} - {instance.uuid}
+
+    def only_others(grant: GpuGrant) -> bool:
+        of_gpu = [each for each in grant.ids if node_gpus.find(each, [gpu])]
+        return bool(of_gpu) and others.issuperset(of_gpu)
+
+    return [
+        each.name
+        for each in around.containers
+        if each.running and each.name in given and each.gpus and not only_others(each.gpus)
+    ]
 
 
 def _ports(spec: ContainerSpec, around: Surroundings) -> Iterator[Finding]:

@@ -10,6 +10,16 @@ from gpuhop_tui.containers.spec import Gpus
 
 
 @dataclass(frozen=True, slots=True)
+class NodeMig:
+    """One MIG instance of a GPU at this moment: it is free or in use by itself."""
+
+    uuid: str
+    name: str = ""  # its profile, such as "1g.10gb"
+    users: tuple[str, ...] = ()
+    free: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class NodeGpu:
     """One GPU of a node at this moment, as a form shows it."""
 
@@ -22,7 +32,7 @@ class NodeGpu:
     users: tuple[str, ...] = ()  # of the processes on it
     free: bool = True
     lost: str | None = None
-    mig: tuple[tuple[str, str], ...] = ()  # UUID and profile of each instance
+    mig: tuple[NodeMig, ...] = ()
 
     @property
     def device_id(self) -> str:
@@ -35,10 +45,15 @@ def find(identity: str, gpus: Sequence[NodeGpu]) -> NodeGpu | None:
     for gpu in gpus:
         if identity == str(gpu.index) or (gpu.uuid is not None and identity == gpu.uuid):
             return gpu
-        if any(identity == uuid for uuid, _ in gpu.mig):
+        if instance(identity, gpu) is not None:
             return gpu
     begun = [gpu for gpu in gpus if len(identity) >= 8 and (gpu.uuid or "").startswith(identity)]
     return begun[0] if len(begun) == 1 else None
+
+
+def instance(identity: str, gpu: NodeGpu) -> NodeMig | None:
+    """The MIG instance of this GPU that has that UUID."""
+    return next((each for each in gpu.mig if each.uuid == identity), None)
 
 
 def chosen(wanted: Gpus, gpus: Sequence[NodeGpu], taken: Iterable[NodeGpu] = ()) -> list[NodeGpu]:

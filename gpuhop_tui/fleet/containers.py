@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +16,14 @@ from gpuhop_tui.containers import surroundings
 from gpuhop_tui.containers.build import BuildProgress, build
 from gpuhop_tui.containers.engine import Engine
 from gpuhop_tui.containers.errors import ContainerError
-from gpuhop_tui.containers.gpus import NodeGpu
+from gpuhop_tui.containers.gpus import NodeGpu, NodeMig
 from gpuhop_tui.containers.model import Container, Listing, LostGpus
 from gpuhop_tui.containers.public_keys import keys_of_agent, keys_of_file
 from gpuhop_tui.containers.spec import ContainerSpec
 from gpuhop_tui.containers.start import Started
 from gpuhop_tui.containers.surroundings import Surroundings
 from gpuhop_tui.containers.watch import ContainerWatch
-from gpuhop_tui.fleet.summary import is_free
+from gpuhop_tui.fleet.summary import is_free, is_free_instance
 from gpuhop_tui.probe.sample import Gpu, Process, Sample
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.ssh.agent import Agent
@@ -135,13 +135,21 @@ def node_gpus(sample: Sample | None) -> tuple[NodeGpu, ...] | None:
             utilization_percent=gpu.utilization_percent,
             memory_used_bytes=gpu.memory_used_bytes,
             memory_total_bytes=gpu.memory_total_bytes,
-            users=tuple(sorted({each.user or "?" for each in gpu.processes})),
+            users=_users(gpu.processes),
             free=is_free(gpu),
             lost=gpu.lost,
-            mig=tuple((each.uuid, each.name or "") for each in gpu.mig if each.uuid),
+            mig=tuple(
+                NodeMig(each.uuid, each.name or "", _users(each.processes), is_free_instance(each))
+                for each in gpu.mig
+                if each.uuid
+            ),
         )
         for gpu in sample.gpus
     )
+
+
+def _users(processes: Iterable[Process]) -> tuple[str, ...]:
+    return tuple(sorted({each.user or "?" for each in processes}))
 
 
 def gpu_processes(container: Container, sample: Sample | None) -> tuple[Process, ...]:

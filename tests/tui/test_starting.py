@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpuhop_tui.config.load import load_config
 from gpuhop_tui.config.schema import TemplateConfig
-from gpuhop_tui.containers.gpus import NodeGpu
+from gpuhop_tui.containers.gpus import NodeGpu, NodeMig
 from gpuhop_tui.containers.spec import Gpus, PublishedPort, from_template, parse_gpus
 from gpuhop_tui.tui.starting.draft import FIELDS, Origin, gpus_text, origin_of, read, values_of
 from gpuhop_tui.tui.starting.pick import Mark, marks, toggled, words
@@ -21,7 +21,7 @@ GPUS = tuple(
     for index in range(4)
 )
 MIG = (
-    NodeGpu(0, "GPU-00000000", mig=(("MIG-a", "3g.20gb"), ("MIG-b", "1g.5gb"))),
+    NodeGpu(0, "GPU-00000000", mig=(NodeMig("MIG-a", "3g.20gb"), NodeMig("MIG-b", "1g.5gb"))),
     NodeGpu(1, "GPU-00000001"),
 )
 

@@ -22,7 +22,7 @@ def marks(wanted: Gpus, gpus: Sequence[NodeGpu], taken: Iterable[NodeGpu] = ()) 
     """The mark of every GPU by its index, and of every MIG instance by its UUID. `taken` are those
     that running containers were given."""
     found = {str(gpu.index): Mark.NO for gpu in gpus}
-    found |= {uuid: Mark.NO for gpu in gpus for uuid, _ in gpu.mig}
+    found |= {each.uuid: Mark.NO for gpu in gpus for each in gpu.mig}
     instances = {
         identity for identity in wanted.ids if identity in found and not identity.isdigit()
     }

@@ -8,14 +8,14 @@ import pytest
 
 from gpuhop_tui.containers.checks import check, settled
 from gpuhop_tui.containers.engine import EngineFacts
-from gpuhop_tui.containers.gpus import NodeGpu, chosen, find, granted, holders
+from gpuhop_tui.containers.gpus import NodeGpu, NodeMig, chosen, find, granted, holders
 from gpuhop_tui.containers.listing import read_container
 from gpuhop_tui.containers.model import Container, GpuGrant
 from gpuhop_tui.containers.spec import ContainerSpec, Gpus, read_port
 from gpuhop_tui.containers.surroundings import Surroundings, read_answer, script
 
 GPUS = tuple(NodeGpu(k, f"GPU-{k}0000000-ab") for k in range(4))
-MIG = NodeGpu(4, "GPU-40000000-ab", mig=(("MIG-a", "1g.10gb"), ("MIG-b", "1g.10gb")))
+MIG = NodeGpu(4, "GPU-40000000-ab", mig=(NodeMig("MIG-a", "1g.10gb"), NodeMig("MIG-b", "1g.10gb")))
 SPEC = ContainerSpec("image:1", "train", ipc="host")
 ENGINE = EngineFacts("docker", "27", "1.47", "/s", memory_bytes=64 << 30)
 AROUND = Surroundings(ENGINE, gpus=(*GPUS, MIG), ports={}, user="mira", home="/home/mira")
@@ -83,6 +83,20 @@ def test_findings_about_gpus() -> None:
     given = replace(AROUND, containers=(container("a", GpuGrant(ids=("MIG-a",))),))
     assert names(replace(SPEC, gpus=Gpus(ids=("MIG-a",))), given) == ["gpu-given"]
     assert names(replace(SPEC, gpus=Gpus(ids=("MIG-b",))), given) == [], "another instance"
+    whole = replace(AROUND, containers=(container("a", GpuGrant(ids=("4",))),))
+    assert names(replace(SPEC, gpus=Gpus(ids=("MIG-b",))), whole) == ["gpu-given"]
+
+
+def test_a_mig_instance_is_in_use_by_itself() -> None:
+    """Its GPU is not free as soon as one instance is in use."""
+    mine = NodeMig("MIG-a", "1g.10gb", users=("mira",), free=False)
+    gpu = replace(MIG, users=("mira",), free=False, mig=(mine, MIG.mig[1]))
+    around = replace(AROUND, gpus=(gpu,))
+    assert names(replace(SPEC, gpus=Gpus(ids=("MIG-b",))), around) == []
+    (found,) = check(replace(SPEC, gpus=Gpus(ids=("MIG-a", "MIG-b"))), around)
+    assert found.message == "1g.10gb of GPU 4 is in use by mira"
+    (found,) = check(replace(SPEC, gpus=Gpus(ids=("4",))), around)
+    assert found.message == "GPU 4 is in use by mira"
 
 
 def test_findings_about_shared_memory() -> None:
@@ -102,9 +116,18 @@ def test_what_stops_comes_first() -> None:
     ]
 
 
+def test_an_ssh_port_that_leads_nowhere_and_an_agent_that_nobody_lends_are_told() -> None:
+    spec = replace(SPEC, ports=(read_port("2223:22"),), ssh_port=2222, forward_agent=True)
+    around = replace(AROUND, lends_agent=False)
+    told = [(f.name, f.stops) for f in check(spec, around)]
+    assert told == [("agent-not-lent", False), ("ssh-unpublished", False)]
+    assert check(replace(spec, ssh_port=2223), AROUND) == []
+
+
 def test_ports_of_the_node_are_read_from_proc() -> None:
     said = """user mira
 home /home/mira
+host gpu-01
 port tcp   sl  local_address rem_address   st
 port tcp    0: 00000000:0016 00000000:0000 0A 00000000:00000000
 port tcp    1: 0100007F:1F90 0100007F:9999 01 00000000:00000000
@@ -116,6 +139,7 @@ missing 1
     assert around.ports is not None
     assert set(around.ports) == {("tcp", 22), ("tcp", 8888), ("udp", 68)}
     assert around.missing_paths == ("/b",)
+    assert (around.user, around.home, around.hostname) == ("mira", "/home/mira", "gpu-01")
     assert "\"$HOME\"'/my data'" in script(["~/my data"])
     taken = replace(SPEC, ports=(read_port("22:1"), read_port("8080:2"), read_port("8080:3")))
     messages = [finding.message for finding in check(taken, around) if finding.name == "port-taken"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from gpuhop_tui.fleet.containers import node_gpus
 from gpuhop_tui.fleet.state import FleetState, NodeState
 from gpuhop_tui.fleet.summary import (
     GpuPlace,
@@ -136,3 +137,15 @@ def test_a_process_of_an_instance_that_its_gpu_lists_too_is_there_once() -> None
     instance = MigInstance(0, "MIG-0", "1g.10gb", processes=(process,))
     assert list(gpu_processes(Gpu(0, mig=(instance,), processes=(process,)))) == [process]
     assert list(gpu_processes(Gpu(0, mig=(instance,)))) == [process]
+
+
+def test_each_mig_instance_is_free_or_not_by_itself() -> None:
+    busy = replace(instance(0, PROCESS), uuid="MIG-a")
+    idle = replace(instance(0), uuid="MIG-b")
+    whole = gpu(0, None, mig=(busy, idle), processes=(PROCESS,))
+    (found,) = node_gpus(node("a", whole).sample) or ()
+    assert not found.free
+    assert [(each.uuid, each.free, each.users) for each in found.mig] == [
+        ("MIG-a", False, ("ann",)),
+        ("MIG-b", True, ()),
+    ]
