@@ -91,8 +91,7 @@ def _report_gpu(gpu: Gpu) -> Json:
         "missing": _reasons(figures, gpu.missing, otherwise=gpu.lost),
         "processes": [_report_process(process) for process in gpu.processes],
         "reservations": [
-            {"user": each.user, "until": each.until, "note": each.note}
-            for each in gpu.reservations
+            {"user": each.user, "until": each.until, "note": each.note} for each in gpu.reservations
         ],
     }
 

@@ -33,10 +33,15 @@ def environment(alert: Alert) -> dict[str, str]:
 
 
 def arguments(command: Sequence[str], alert: Alert) -> list[str]:
-    """`command` with "{title}" and "{words}" filled in; all else stays as it is."""
+    """`command` with "{title}" and "{words}" filled in; all else stays as it is. What is filled in
+    comes from nodes, and is never taken for an option."""
     title, words = _plain(alert.title), _plain(alert.words)
-    first, *rest = command
-    return [first, *(each.replace("{title}", title).replace("{words}", words) for each in rest)]
+    made = [command[0]]
+    for each in command[1:]:
+        filled = each.replace("{title}", title).replace("{words}", words)
+        became_option = filled.startswith("-") and not each.startswith("-")
+        made.append(f" {filled}" if became_option else filled)
+    return made
 
 
 async def run_command(

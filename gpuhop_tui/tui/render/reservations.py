@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from gpuhop_tui.fleet.alerts.words import gpu_words
 from gpuhop_tui.probe.sample import Gpu, Reservation
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut
 
@@ -27,7 +28,7 @@ def reservation_lines(gpus: Sequence[Gpu], width: int, now: float) -> list[Line]
         for reservation in gpu.reservations:
             found.setdefault(reservation_words(reservation, now), []).append(gpu.index)
     return [
-        (Span(cut(f" {MARK} {', '.join(map(str, indexes))} asked for by {words}", width),
+        (Span(cut(f" {MARK} {gpu_words(indexes)} asked for by {words}", width),
               Tone.INFO),)
         for words, indexes in found.items()
     ]  # fmt: skip

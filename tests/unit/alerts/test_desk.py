@@ -6,7 +6,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,12 @@ async def test_a_program_gets_the_facts_and_no_shell(tmp_path: Path) -> None:
 
 def test_the_program_itself_is_not_filled_in() -> None:
     assert arguments(("{title}", "{title}"), KILLED) == ["{title}", "job killed on gpu-01"]
+
+
+def test_what_a_node_says_is_no_option() -> None:
+    alert = replace(KILLED, words="--help (ann) was killed")
+    made = arguments(("notify", "-u", "{words}", "--text={words}"), alert)
+    assert made == ["notify", "-u", " --help (ann) was killed", "--text=--help (ann) was killed"]
 
 
 async def test_a_program_that_fails_hangs_or_is_not_there(
