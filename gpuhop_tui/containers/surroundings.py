@@ -78,7 +78,7 @@ def sources(spec: ContainerSpec) -> list[str]:
 
 
 def script(paths: Sequence[str]) -> str:
-    """Prints user, home, host name, listening ports, and the numbers of the paths that are not there."""
+    """Prints user, home, host name, listening ports, and the numbers of paths that are absent."""
     looks = "\n".join(
         f'[ -e {_word(path)} ] || echo "missing {number}"' for number, path in enumerate(paths)
     )

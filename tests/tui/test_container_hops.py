@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Checkbox, Input
+from textual.widgets import Input
 
 from gpuhop_tui.containers.errors import ContainerError
 from gpuhop_tui.sessions.hop_memory import OpenHop
@@ -94,9 +94,11 @@ async def test_by_its_own_ssh_server() -> None:
         fleet.containers("gpu-01").engine.answers["get_archive"] = none
         await pilot.press("E")
         await until(pilot, lambda: isinstance(app.screen, HopAsDialog))
-        app.screen.query_one("#ssh", Checkbox).value = True
+        await until(pilot, lambda: app.screen.focused is app.screen.query_one("#user"))
+        await pilot.press("tab", "tab", "space")
         await until(pilot, lambda: app.screen.query_one("#directory", Input).disabled)
-        await pilot.press("ctrl+s")
+        assert "[x] by its own SSH server" in screen_text(pilot)
+        await pilot.press("enter")
         await until(pilot, lambda: fleet.hops)
         door = fleet.hops[0][1].door
         assert door is not None

@@ -231,6 +231,20 @@ async def test_what_stands_in_the_way_is_shown_as_it_comes_up() -> None:
         await until(pilot, lambda: outlook(form).startswith("Nothing stands in the way"))
 
 
+async def test_the_agent_is_lent_inside_where_that_is_ticked() -> None:
+    app, _, _ = app_with()
+    async with app.run_test(size=(120, 40)) as pilot:
+        form = await in_form(pilot, JUPYTER)
+        assert "/run/gpuhop-agent" not in outlook(form)
+        form.query_one("#forward_agent").focus()
+        await pilot.press("space")
+        await until(pilot, lambda: "gpuhop-agent" in outlook(form))
+        assert "[x] lent inside" in screen_text(pilot)
+        await pilot.press("enter")  # goes on, and changes nothing
+        assert form.focused is not form.query_one("#forward_agent")
+        assert form._read.spec.forward_agent
+
+
 async def test_the_line_for_a_shell_is_whole_and_copied() -> None:
     app, _, _ = app_with()
     async with app.run_test(notifications=True, size=(200, 60)) as pilot:
