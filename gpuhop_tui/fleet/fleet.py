@@ -27,7 +27,7 @@ from gpuhop_tui.fleet.state_file import StateFile
 from gpuhop_tui.fleet.store.database import LIMIT_BYTES
 from gpuhop_tui.fleet.store.points import StoredPoint
 from gpuhop_tui.fleet.store.store import Store
-from gpuhop_tui.problem import ErrorKind, Problem
+from gpuhop_tui.problem import Problem
 from gpuhop_tui.sessions.hop import EXIT_NO_LINK, Tell, run_hop
 from gpuhop_tui.sessions.hop_target import HopEnd, HopResult, HopTarget
 from gpuhop_tui.ssh.agent import Agent
@@ -60,20 +60,18 @@ class Fleet:
         sample_interval: float = 2.0,
         key_lifetime: float | None = None,
         retry: bool = True,
-        probe_only: str = "",
         guard: GuardSettings | None = None,
         remember_hops: bool = True,
         store: Path | None = None,
         store_limit: int = LIMIT_BYTES,
     ) -> None:
         """`sample_interval` and `key_lifetime` are seconds; without `retry` a link that fails
-        stays down. `probe_only` says why the nodes run nothing beside the probe, if so. `guard`:
-        what a lent agent may be used for. `remember_hops`: to offer them again after a crash, and
-        to keep the forwarded ports that the user saves. `store`: the file that keeps the past
-        across restarts, of at most `store_limit` bytes; None: it is kept in memory only."""
+        stays down. `guard`: what a lent agent may be used for. `remember_hops`: to offer them
+        again after a crash, and to keep the forwarded ports that the user saves. `store`: the file
+        that keeps the past across restarts, of at most `store_limit` bytes; None: it is kept in
+        memory only."""
         self._remember_hops = remember_hops
         self._plan = plan
-        self._probe_only = probe_only
         self._interval = sample_interval
         self._past = Past(store, store_limit, self._tell)
         self.network = Network(
@@ -185,7 +183,7 @@ class Fleet:
 
     def watch_sessions(self, wanted: bool) -> None:
         """Begins or ends to list the tmux sessions of every node: on while somebody looks."""
-        self._sessions_watched = wanted = wanted and not self._probe_only
+        self._sessions_watched = wanted
         for sessions in self._sessions.values():
             sessions.watch(wanted)
 
@@ -240,7 +238,7 @@ class Fleet:
 
     def watch_containers(self, wanted: bool) -> None:
         """Begins or ends to list the containers of every node: on while somebody looks."""
-        self._containers_watched = wanted = wanted and not self._probe_only
+        self._containers_watched = wanted
         for containers in self._containers.values():
             containers.watch(wanted)
 
@@ -267,7 +265,7 @@ class Fleet:
         from gpuhop_tui.fleet.doctor.examine import PatientBastion, PatientNode, examine
 
         bastions = [
-            PatientBastion(each.name, each.route, link, self._links_behind(link), self._probe_only)
+            PatientBastion(each.name, each.route, link, self._links_behind(link))
             for each in self._plan.bastions
             for link in [self._bastion_links.get(each.name)]
         ]
@@ -278,7 +276,6 @@ class Fleet:
                 monitor.link if (monitor := self._monitors.get(each.name)) else None,
                 engine.engine if (engine := self._containers.get(each.name)) else None,
                 partial(self._nodes.__getitem__, each.name),
-                self._probe_only,
             )
             for each in self._plan.nodes
         ]
@@ -297,12 +294,9 @@ class Fleet:
 
     def _watch_node(self, node: PlannedNode, route: Route) -> None:
         name = node.name
-        advice = "Name nodes of yours in the config."
-        probe_only = Problem(name, ErrorKind.REFUSED, self._probe_only, advice)
 
         def changed() -> None:
             state = monitor.state
-            refused = probe_only if self._probe_only and link.is_up else None
             listing, found = containers.listing, sessions.sessions
             jobs.update(state.sample, state.stale, found, listing, time.time())
             self._past.saw_jobs(jobs.jobs)
@@ -311,9 +305,9 @@ class Fleet:
                 state,
                 sample=with_container_names(sample, listing),
                 sessions=found,
-                sessions_problem=refused or sessions.problem,
+                sessions_problem=sessions.problem,
                 containers=with_gpu_memory(listing, state.live_sample),
-                containers_problem=refused or containers.problem,
+                containers_problem=containers.problem,
                 jobs=jobs.jobs,
             )
             self._tell()
@@ -332,7 +326,6 @@ class Fleet:
             containers.engine,
             self._tell,
             file=StateFile(ports_memory.FILE_NAME) if self._remember_hops else None,
-            refused=probe_only if self._probe_only else None,
         )
         monitor = NodeMonitor(
             self._nodes[name],

@@ -64,7 +64,6 @@ class PatientBastion:
     route: Route | Problem
     link: Link | None
     behind: tuple[Link, ...] = ()
-    probe_only: str = ""  # as of a node
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,6 @@ class PatientNode:
     link: Link | None
     engine: Engine | None
     state: Callable[[], NodeState]
-    probe_only: str = ""  # why nothing beside the probe runs there, if so
 
 
 async def examine(
@@ -155,16 +153,12 @@ async def _bastion(tell: Tell, bastion: PatientBastion, scope: Scope) -> None:
         _tell_all(tell, check_lending(route, None))
         return
     seen, _ = await asyncio.gather(
-        _look(link, bastion.probe_only),
+        look(link),
         _tell_forwarding(tell, route, link, bastion.behind, scope.link_seconds),
     )
     tell(check_clock(bastion.name, seen))
     _tell_all(tell, check_lending(route, seen.others))
     tell(_users(bastion.name, seen))
-
-
-async def _look(link: Link, probe_only: str) -> Look:
-    return Look(probe_only) if probe_only else await look(link)
 
 
 async def _tell_forwarding(
@@ -203,20 +197,14 @@ async def _node(tell: Tell, node: PatientNode, scope: Scope) -> None:
         return
     gpus = asyncio.create_task(_gpus(tell, node))
     try:
-        if node.probe_only:
-            for check in NODE_CHECKS:
-                if check != "gpu":
-                    tell(unchecked(check, node.name, node.probe_only))
-        else:
-            await asyncio.gather(
-                _tell_node_forwarding(tell, route.target, link),
-                _machine(tell, node, link, gpus),
-                *(_container_sshd(tell, link, each) for each in scope.templates),
-            )
-            # Last, and alone: it takes every session that the server gives.
-            await gpus
-            await _tell_sessions(tell, route.target, link)
+        await asyncio.gather(
+            _tell_node_forwarding(tell, route.target, link),
+            _machine(tell, node, link, gpus),
+            *(_container_sshd(tell, link, each) for each in scope.templates),
+        )
+        # Last, and alone: it takes every session that the server gives.
         await gpus
+        await _tell_sessions(tell, route.target, link)
     finally:
         gpus.cancel()
 

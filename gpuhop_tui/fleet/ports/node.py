@@ -91,14 +91,12 @@ class NodePorts:
         changed: Callable[[], None],
         *,
         file: StateFile | None,
-        refused: Problem | None = None,
     ) -> None:
-        """`file`: where forwards are saved; None: nowhere. `refused`: why nothing is looked at."""
+        """`file`: where forwards are saved; None: nowhere."""
         self._link = link
         self._engine = engine
         self._changed = changed
         self._file = file
-        self._refused = refused
         self._shell = RemoteShell(link)
         self._boxes: tuple[Box, ...] = ()
         self._boxes_at = float("-inf")
@@ -124,9 +122,7 @@ class NodePorts:
         """Looks once; `listeners`, `problem` and `containers_problem` say what came of it. Never
         raises; what was seen before stays where nothing is to be seen."""
         async with self._looking:
-            if self._refused is not None:
-                self.problem = self._refused
-            elif not self._link.is_up:
+            if not self._link.is_up:
                 self.problem = self._link.status.problem
             else:
                 await self._look()
