@@ -205,7 +205,7 @@ def _newest(values: Sequence[Column | None]) -> Column | None:
 def _cursor_at(view: View) -> float | None:
     """The beginning of the column under the cursor."""
     cursor = view.cursor
-    return None if cursor is None else view.since + (cursor + 0.5) * view.column_seconds
+    return None if cursor is None else view.since + (cursor + 0.01) * view.column_seconds
 
 
 # Above and below them
