@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tui.fakes import app_on, fleet_state
+from gpuhop_tui.fleet.jobs.model import Job
+from tests.tui.fakes import NOW, app_on, fleet_state
 from tests.tui.waiting import opened, screen_text, until
 
 

@@ -8,9 +8,11 @@ from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, wrap
 _MARK = "▸ "
 
 
-def explanation_lines(found: Explanation, width: int) -> list[Line]:
+def explanation_lines(
+    found: Explanation, width: int, head: str = "what limits it"
+) -> list[Line]:
     """Each limit with its evidence below it; then what could not be looked at."""
-    lines: list[Line] = [(Span("what limits it", Tone.STRONG),)]
+    lines: list[Line] = [(Span(cut(head, width), Tone.STRONG),)]
     indent = Span(" " * len(_MARK))
     for limit in found.limits:
         for number, line in enumerate(wrap(limit.words, width - len(_MARK), Tone.WARN)):

@@ -8,7 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from gpuhop_tui.fleet.explain import explain_gpu
+from gpuhop_tui.fleet.explain import explain_gpu, explain_job
 from gpuhop_tui.tui.render.details import gpu_details
 from gpuhop_tui.tui.render.explain import explanation_lines
 from gpuhop_tui.tui.render.gpus import dimmed
@@ -53,6 +53,11 @@ class DetailsScreen(Dialog[None]):
         width = page.room or 70
         explained = explain_gpu(node, gpu, self._view.clock())
         lines: list[Line] = [*gpu_details(gpu, width), (), *explanation_lines(explained, width)]
+        job = self._view.selected_job
+        if job is not None and not job.is_over:
+            found = explain_job(node, job, self._view.clock())
+            head = f"what limits {clean(job.name) or f'process {job.pid}'}"
+            lines += [(), *explanation_lines(found, width, head)]
         if node.stale:
             words = age(self._view.clock() - node.sample.sampled_at)
             lines = [(Span(words, Tone.WARN),), *map(dimmed, lines)]
