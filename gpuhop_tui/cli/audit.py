@@ -15,6 +15,7 @@ from typing import Any
 from gpuhop_tui.cli.failure import CommandError
 from gpuhop_tui.cli.text import clean
 from gpuhop_tui.ssh.guard.audit import default_path, files
+from gpuhop_tui.ssh.guard.model import said_by_host
 
 POLL_SECONDS = 0.3
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -75,14 +76,14 @@ def words(line: Line) -> str:
 
 def what(line: Line) -> str:
     """What was asked for."""
-    purpose, user = line.get("purpose"), line.get("user")
+    purpose, user = line.get("purpose"), said_by_host(str(line.get("user")))
     where = (line.get("destination") or [line.get("host_key")])[0]
     if purpose == "login":
         return f"log in as {user} at {where}"
     if purpose == "unbound":
         return f"log in as {user} at a server that was not proven (unbound)"
     if purpose == "signature":
-        return f"sign for {line.get('namespace')}"
+        return f"sign for {said_by_host(str(line.get('namespace')))}"
     if purpose == "unknown":
         return "sign data of an unknown kind"
     return str(line.get("request", "?"))
@@ -118,5 +119,5 @@ def _parsed(data: bytes) -> Iterator[Line]:
             line = json.loads(text)
         except ValueError:
             continue
-        if isinstance(line, dict):
+        if isinstance(line, dict) and isinstance(line.get("time"), int | float):
             yield line

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import hmac
 import os
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,9 +50,10 @@ class Line:
 
 
 class KnownHosts:
-    """All known_hosts files of a fleet, read again whenever they change."""
+    """All known_hosts files of a fleet, read again whenever they change. For any thread."""
 
     def __init__(self) -> None:
+        self._loading = threading.Lock()
         self._files: dict[Path, tuple[tuple[int, int], asyncssh.SSHKnownHosts]] = {}
         self._accepted_once: dict[tuple[str, int | None], list[asyncssh.SSHKey]] = {}
 
@@ -113,12 +115,13 @@ class KnownHosts:
         except OSError:
             return asyncssh.SSHKnownHosts()
         version = (status.st_mtime_ns, status.st_size)
-        cached = self._files.get(file)
-        if cached and cached[0] == version:
-            return cached[1]
-        parsed = parse_lines(_read_lines(file))
-        self._files[file] = (version, parsed)
-        return parsed
+        with self._loading:
+            cached = self._files.get(file)
+            if cached and cached[0] == version:
+                return cached[1]
+            parsed = parse_lines(_read_lines(file))
+            self._files[file] = (version, parsed)
+            return parsed
 
 
 def parse_lines(lines: Iterable[str]) -> asyncssh.SSHKnownHosts:

@@ -25,7 +25,7 @@ from gpuhop_tui.ssh.host_key_check import Revocation, UnknownHostKeys, changed
 from gpuhop_tui.ssh.hostbound import sign_hostbound
 from gpuhop_tui.ssh.identities import Offer, offer_keys
 from gpuhop_tui.ssh.key_files import KeyDeclinedError, KeyRing
-from gpuhop_tui.ssh.known_hosts import KnownHosts
+from gpuhop_tui.ssh.known_hosts import KnownHosts, KnownKeys
 from gpuhop_tui.ssh.known_hosts_command import command_keys
 from gpuhop_tui.ssh.patience import Patience
 from gpuhop_tui.ssh.prompts import ChallengeQuestion, Prompter
@@ -104,7 +104,7 @@ class _Attempt:
         self.hop = route[-1]
         self.before = route[-2] if len(route) > 1 else None
         self.context = context
-        self.known = context.known_hosts.lookup(self.hop)
+        self.known = KnownKeys()
         self.patience = Patience(
             self.hop.connect_timeout or LOGIN_SECONDS, lambda what: on_step(what or self.step)
         )
@@ -152,6 +152,8 @@ class _Attempt:
     ) -> asyncssh.SSHClientConnection:
         if not self.hop.auth_methods:
             raise ProblemError(no_way(self.hop))
+        # Where names are hashed, looking through thousands of lines takes a while.
+        self.known = await asyncio.to_thread(self.context.known_hosts.lookup, self.hop)
         if self.hop.known_hosts_command:
             self.known = self.known.joined(await command_keys(self.hop))
         options = self._options(lent_socket)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,21 @@ def test_a_line_a_decision(log: AuditLog, capsys: pytest.CaptureFixture[str]) ->
     assert "7 refusals before" in second
 
 
+def test_a_made_up_user_writes_no_sentence(
+    log: AuditLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.append(event(1000.0, facts=replace(FACTS, user="git at github.com  key me")))
+    assert main(["audit"]) == 0
+    assert 'log in as "git at github.com  key me" at github.com' in capsys.readouterr().out
+
+
 def test_json_and_since_over_rotated_files(
     log: AuditLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = time.time()
     for age in range(12, 0, -1):
         log.append(event(now - age * 3600))
-    log.path.write_text(log.path.read_text() + "broken\n[1]\n")
+    log.path.write_text(log.path.read_text() + 'broken\n[1]\n{"time": "then"}\n')
     assert main(["audit", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == 12

@@ -12,8 +12,11 @@ import pytest
 from gpuhop_tui.config.hops import Hop
 from gpuhop_tui.problem import ProblemError
 from gpuhop_tui.ssh import host_key_check
+from gpuhop_tui.ssh.agent import Agent
 from gpuhop_tui.ssh.host_key_check import Revocation, RevokedHostKey, UnknownHostKeys
-from gpuhop_tui.ssh.known_hosts import KnownHosts
+from gpuhop_tui.ssh.key_files import KeyRing
+from gpuhop_tui.ssh.known_hosts import KnownHosts, KnownKeys
+from gpuhop_tui.ssh.login import LoginContext, log_in
 from gpuhop_tui.ssh.prompts import HostKeyAnswer, NoPrompter
 from tests.lab.waiting import await_until
 
@@ -117,3 +120,20 @@ async def test_no_login_is_asked_for_while_a_key_may_be_revoked_and_all_else_goe
         await sending
     assert bool(connection.sent) is not revoked
     await await_until(lambda: connection.is_aborted is revoked, "the end of the connection")
+
+
+async def test_a_slow_look_into_known_hosts_holds_up_nothing_else(hops, monkeypatch):
+    looked = threading.Event()
+    known_hosts = KnownHosts()
+    monkeypatch.setattr(known_hosts, "lookup", lambda _hop: looked.wait(30) and KnownKeys())
+    context = LoginContext(
+        NoPrompter(), Agent(None), KeyRing(NoPrompter(), Agent(None), None), known_hosts
+    )
+    hop = replace(hops[0], host="127.0.0.1", port=1)  # nobody listens there
+    login = asyncio.create_task(log_in((hop,), None, context))
+    for _ in range(20):
+        await asyncio.sleep(0.01)  # the loop turns
+    assert not login.done()
+    looked.set()
+    with pytest.raises(ProblemError, match="refuses connections"):
+        await login
