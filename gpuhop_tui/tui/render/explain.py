@@ -8,9 +8,7 @@ from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, wrap
 _MARK = "▸ "
 
 
-def explanation_lines(
-    found: Explanation, width: int, head: str = "what limits it"
-) -> list[Line]:
+def explanation_lines(found: Explanation, width: int, head: str = "what limits it") -> list[Line]:
     """Each limit with its evidence below it; then what could not be looked at."""
     lines: list[Line] = [(Span(cut(head, width), Tone.STRONG),)]
     indent = Span(" " * len(_MARK))
