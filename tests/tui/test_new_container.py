@@ -278,7 +278,7 @@ async def test_a_start_selects_the_container() -> None:
         assert engine.started[0].gpus == Gpus(ids=("6", "7"))
         assert engine.started[0].template == "pytorch-ssh"
         assert dashboard.view.tabs.active == "containers"
-        await until(pilot, lambda: "train runs  gpus 6,7  2222→22" in screen_text(pilot))
+        await until(pilot, lambda: "train runs  GPUs 6,7  2222→22" in screen_text(pilot))
         node = fleet.state.node("gpu-01")
         assert node is not None
         assert node.containers is not None

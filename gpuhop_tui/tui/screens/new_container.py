@@ -246,7 +246,7 @@ class NewContainerScreen(Screen[Started]):
             job_keys=f"{leave} leaves it to the background, {cancel} cancels it",
             failure=self._failure,
             mistakes=tuple(f"{labels[id]}: {wrong}" for id, wrong in self._read.wrong.items()),
-            findings=findings(spec, around),
+            findings=findings(spec, around, self._read.wrong),
             is_checked=around is not None and not self._seen.is_due(spec),
             problem=problem,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -76,13 +77,16 @@ class NodeLook:
         return list(node_gpus.holders(self._seen.containers, gpus))
 
 
-def findings(spec: ContainerSpec, around: Surroundings | None) -> tuple[Finding, ...]:
-    """What stands in the way or may surprise; mistakes are said at their fields, an absent image
-    by `plan`."""
+def findings(
+    spec: ContainerSpec, around: Surroundings | None, wrong: Container[str] = ()
+) -> tuple[Finding, ...]:
+    """What stands in the way or may surprise; mistakes are said at their fields (those in `wrong`,
+    which the spec has no value of), an absent image by `plan`."""
     if around is None:
         return ()
     found = check(spec, around)
-    return tuple(each for each in found if each.name not in ("mistake", "image-missing"))
+    elsewhere = {"mistake", "image-missing", *(("ssh-unpublished",) if "ports" in wrong else ())}
+    return tuple(each for each in found if each.name not in elsewhere)
 
 
 def plan(node: str, image: str, origin: Origin, around: Surroundings | None) -> str:
