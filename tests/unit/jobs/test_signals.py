@@ -33,12 +33,11 @@ class Shell:
     """Runs scripts here, as the shell on a node does."""
 
     async def run(self, script: str) -> Answer:
-        process = await asyncio.create_subprocess_exec(
-            "sh", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        said, _ = await process.communicate(script.encode())
-        assert process.returncode is not None
-        return Answer(process.returncode, said)
+        done = await asyncio.to_thread(
+            subprocess.run, ["sh"], input=script.encode(), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+        return Answer(done.returncode, done.stdout)
 
 
 @pytest.fixture
