@@ -67,7 +67,7 @@ async def all_jobs(pilot: Pilot[int]) -> JobsScreen:
 def select(screen: JobsScreen, pid: int) -> None:
     """Put the cursor on a job."""
     key = next(key for key, job in screen._jobs.items() if job.pid == pid)
-    screen.query_one("#all-jobs", Rows).select(key)  # type: ignore[arg-type]
+    screen.query_one("#all-jobs", Rows).select(key)
     screen.lay_out()
 
 
@@ -140,7 +140,9 @@ async def test_sessions_and_containers_are_watched_while_jobs_are_in_view() -> N
         select(screen, 418212)
         await pilot.press("n")
         await until(pilot, lambda: app.screen is app.dashboard)
-        assert app.dashboard.selected.name == "gpu-01"
+        assert app.dashboard is not None
+        assert app.dashboard.selected is app.dashboard.view.node
+        assert fleet.state.node("gpu-01") is app.dashboard.selected
 
 
 @pytest.mark.parametrize(
@@ -168,14 +170,18 @@ async def test_sessions_and_containers_are_watched_while_jobs_are_in_view() -> N
     ],
 )
 async def test_enter_hops_as_near_as_there_is_a_way(
-    pid: int, fields: dict[str, object], expected: HopTarget | None, words: str
+    monkeypatch: pytest.MonkeyPatch,
+    pid: int,
+    fields: dict[str, object],
+    expected: HopTarget | None,
+    words: str,
 ) -> None:
     app, fleet = app_with_jobs(containers=Listing(containers=(BOX,)), **fields)
     async with app.run_test(notifications=True, size=(120, 40)) as pilot:
         said: list[str] = []
         screen = await all_jobs(pilot)
         assert app.dashboard is not None
-        app.dashboard._say = lambda title, told, severity: said.append(told)
+        monkeypatch.setattr(app.dashboard, "_say", lambda title, told, severity: said.append(told))
         select(screen, pid)
         await pilot.press("enter")
         await until(pilot, lambda: fleet.hops)
