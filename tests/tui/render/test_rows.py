@@ -226,7 +226,7 @@ def test_details_name_every_figure_or_its_reason() -> None:
 
 
 def job_rows(node: NodeState, width: int) -> str:
-    return text(line for _, line in node_job_rows(with_jobs(node), width, NOW))
+    return text([line for _, line in node_job_rows(with_jobs(node), width, NOW)])
 
 
 def test_a_process_on_many_gpus_is_one_job() -> None:
