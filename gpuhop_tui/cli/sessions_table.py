@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpuhop_tui.cli.node_lines import node_head, problem_lines
-from gpuhop_tui.cli.text import clean, fit
+from gpuhop_tui.cli.text import clean, fit, wrap
 from gpuhop_tui.fleet.sessions_report import sessions_problem
 from gpuhop_tui.fleet.state import FleetState, NodeState
 from gpuhop_tui.sessions.model import Progress, TmuxPane, TmuxSession
@@ -34,6 +34,8 @@ def _node(node: NodeState, now: float, width: int, colour: bool) -> Iterator[str
         yield from problem_lines(problem, width)
     for session in node.sessions or ():
         yield _session(session, now, width)
+    if node.sessions_left_out:
+        yield from wrap(clean(f"Left out: {node.sessions_left_out}"), width, "  ")
 
 
 def _session(session: TmuxSession, now: float, width: int) -> str:

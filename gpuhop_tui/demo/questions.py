@@ -235,12 +235,14 @@ def _containers(machine: Machine, script: str) -> Said | None:
     socket = shlex.split(found[1])[0]
     if script != container_watch.containers_script(socket, word[0]):
         return None
-    if socket != DOCKER_SOCKET or machine.engine is None or not machine.may_use_docker:
+    if socket != DOCKER_SOCKET or machine.engine is None:
         return Said()
-    parts = []
+    parts: list[str] = []
     for container in machine.engine.containers.values():
         seat = machine.seat_in(container) if container.running else None
         if seat is not None and seat.tmux.sessions:
+            if not machine.may_use_docker:
+                return Said(text=f"{word[0]}container:-denied {socket} -\n")
             parts.append(f"{word[0]}container:{container.id} {container.name} {socket}\n")
             parts.append(_look(seat, word[0]))
     return Said(text="".join(parts))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,49 +22,36 @@ from gpuhop_tui.containers.start import Started
 from gpuhop_tui.containers.surroundings import Surroundings
 from gpuhop_tui.containers.watch import ContainerWatch
 from gpuhop_tui.fleet.summary import is_free, is_free_instance
+from gpuhop_tui.fleet.watching import NodeWatching
 from gpuhop_tui.probe.sample import Gpu, Process, Sample
-from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
+from gpuhop_tui.problem import ErrorKind, Problem
 from gpuhop_tui.ssh.agent import Agent
-from gpuhop_tui.ssh.backoff import delay_seconds
 from gpuhop_tui.ssh.link import Link
 
 if TYPE_CHECKING:
     from gpuhop_tui.config.schema import BuildConfig
 
-_log = logging.getLogger(__name__)
 
-
-class NodeContainers:
+class NodeContainers(NodeWatching):
     """Keeps `listing` and `problem` true while `watch(True)`; calls `changed()` after a change.
 
     `engine` is for whoever acts: what it does shows in the listing by itself, while it is watched.
     """
 
+    WHAT = "containers"
+    UNEXPECTED = ErrorKind.NO_DOCKER
+
     def __init__(self, link: Link, socket: str, agent: Agent, changed: Callable[[], None]) -> None:
+        super().__init__(link)
         self.engine = Engine(link, socket)
         self._agent = agent
-        self._link = link
         self._changed = changed
         self._watch = ContainerWatch(self.engine, self._tell)
-        self._task: asyncio.Task[None] | None = None
-        self._rng = random.Random()
-        self._failures = 0  # one after the other
         self.listing: Listing | None = None
         self.problem: Problem | None = None
 
-    def watch(self, wanted: bool) -> None:
-        """Begins or ends to look; what was seen last stays."""
-        if wanted and self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"containers of {self._link.name}")
-        elif not wanted and self._task is not None:
-            self._task.cancel()
-            self._task = None
-
     async def close(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await super().close()
         await self.engine.close()
 
     async def check_gpus(self, container: Container) -> LostGpus | None:
@@ -94,28 +79,20 @@ class NodeContainers:
             async for step in steps:
                 yield step
 
-    async def _run(self) -> None:
-        self._failures = 0
-        while True:
-            await self._link.connection()
-            try:
-                await self._watch.run()
-                continue
-            except ProblemError as error:
-                problem = error.problem
-            except ContainerError as error:
-                problem = Problem(self._link.name, ErrorKind.NO_DOCKER, error.message, error.advice)
-            except Exception as error:
-                _log.exception("unexpected failure while listing containers")
-                problem = _unexpected(self._link.name, error)
-            if self._link.is_up:  # otherwise the link says what is wrong, and comes back
-                self._set(self.listing, problem)
-            self._failures += 1
-            await asyncio.sleep(max(0.5, delay_seconds(self._failures, self._rng)))
+    async def _look(self) -> None:
+        await self._watch.run()
 
     def _tell(self, listing: Listing) -> None:
-        self._failures = 0
+        self._went_well()
         self._set(listing, None)
+
+    def _failed(self, problem: Problem) -> None:
+        self._set(self.listing, problem)
+
+    def _problem_of(self, error: Exception) -> Problem:
+        if isinstance(error, ContainerError):
+            return Problem(self._link.name, ErrorKind.NO_DOCKER, error.message, error.advice)
+        return super()._problem_of(error)
 
     def _set(self, listing: Listing | None, problem: Problem | None) -> None:
         if listing != self.listing or problem != self.problem:
@@ -224,12 +201,3 @@ def _named(gpu: Gpu, names: Mapping[str, str]) -> Gpu:
 
     mig = tuple(replace(each, processes=named(each.processes)) for each in gpu.mig)
     return replace(gpu, processes=named(gpu.processes), mig=mig)
-
-
-def _unexpected(node: str, error: Exception) -> Problem:
-    return Problem(
-        node,
-        ErrorKind.NO_DOCKER,
-        f"listing the containers failed: {error or type(error).__name__}",
-        "It is tried again by itself; the log file (--log-file) has the details.",
-    )

@@ -306,6 +306,7 @@ class Fleet:
                 sample=with_container_names(sample, listing),
                 sessions=found,
                 sessions_problem=sessions.problem,
+                sessions_left_out=sessions.left_out,
                 containers=with_gpu_memory(listing, state.live_sample),
                 containers_problem=containers.problem,
                 jobs=jobs.jobs,

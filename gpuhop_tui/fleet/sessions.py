@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
-import random
 from collections.abc import Callable
 from dataclasses import replace
 
 from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.fleet.jobs.signals import Signalled, SignalName, send_signal
 from gpuhop_tui.fleet.reservations import end_reservation, reserve
+from gpuhop_tui.fleet.watching import NodeWatching
 from gpuhop_tui.probe.sample import Gpu
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.sessions import tmux_actions
@@ -23,47 +21,36 @@ from gpuhop_tui.sessions.shell import RemoteShell
 from gpuhop_tui.sessions.tail import Tail
 from gpuhop_tui.sessions.tmux_actions import Created, NewSession
 from gpuhop_tui.sessions.watch import SessionWatch
-from gpuhop_tui.ssh.backoff import delay_seconds
 from gpuhop_tui.ssh.link import Link
 
-_log = logging.getLogger(__name__)
 
-
-class NodeSessions:
+class NodeSessions(NodeWatching):
     """Keeps `sessions` and `problem` true while `watch(True)`; calls `changed()` after a change.
 
     All goes through one shell on the node's link: one session of its connection, none while nobody
     looks or acts.
     """
 
+    WHAT = "sessions"
+    UNEXPECTED = ErrorKind.NO_TMUX
+    LEAST_PAUSE_SECONDS = 1.0
+
     def __init__(
         self, link: Link, changed: Callable[[], None], docker_socket: str = DEFAULT_SOCKET
     ) -> None:
-        self._link = link
+        super().__init__(link)
         self._changed = changed
         self._shell = RemoteShell(link)
         self._docker_socket = docker_socket
         self._watch = SessionWatch(self._shell)
         self._inside = ContainerSessions(self._shell, docker_socket)
-        self._task: asyncio.Task[None] | None = None
-        self._rng = random.Random()
         self.sessions: tuple[TmuxSession, ...] | None = None
         self.problem: Problem | None = None
-
-    def watch(self, wanted: bool) -> None:
-        """Begins or ends to look; what was seen last stays."""
-        if wanted and self._task is None:
-            self._look_soon()  # at new servers too: what is there may be another by now
-            self._task = asyncio.create_task(self._run(), name=f"sessions of {self._link.name}")
-        elif not wanted and self._task is not None:
-            self._task.cancel()
-            self._task = None
+        self.left_out = ""
+        """Why sessions in containers are not all there; empty: none is known to be missing."""
 
     async def close(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await super().close()
         await self._shell.close()
 
     async def new(self, wanted: NewSession, place: InContainer | None = None) -> Created:
@@ -115,36 +102,32 @@ class NodeSessions:
         self._watch.look_soon()
         self._inside.look_soon()
 
-    async def _run(self) -> None:
-        failures = 0
-        while True:
-            await self._link.connection()
-            try:
-                async with contextlib.aclosing(self._watch.watch()) as looks:
-                    async for sessions in looks:
-                        failures = 0
-                        inside = await self._inside.look()
-                        self._set((*sessions, *inside), self._watch.problem)
-            except ProblemError as error:
-                problem = error.problem
-            except Exception as error:
-                _log.exception("unexpected failure while listing sessions")
-                problem = _unexpected(self._link.name, error)
-            if self._link.is_up:  # otherwise the link says what is wrong, and comes back
-                self._set(self.sessions, problem)
-            failures += 1
-            await asyncio.sleep(max(1.0, delay_seconds(failures, self._rng)))
+    def _begin(self) -> None:
+        self._look_soon()  # at new servers too: what is there may be another by now
 
-    def _set(self, sessions: tuple[TmuxSession, ...] | None, problem: Problem | None) -> None:
-        if sessions != self.sessions or problem != self.problem:
-            self.sessions, self.problem = sessions, problem
+    async def _look(self) -> None:
+        try:
+            async with contextlib.aclosing(self._watch.watch()) as looks:
+                async for sessions in looks:
+                    self._went_well()
+                    await self._see(sessions, self._watch.problem)
+        except ProblemError as error:
+            if error.problem.kind is ErrorKind.NO_TMUX:  # a container may have its own
+                before = (each for each in self.sessions or () if each.place is None)
+                await self._see(tuple(before), error.problem)
+            raise
+
+    async def _see(self, sessions: tuple[TmuxSession, ...], problem: Problem | None) -> None:
+        inside = await self._inside.look()
+        self._set((*sessions, *inside), problem, self._inside.left_out)
+
+    def _failed(self, problem: Problem) -> None:
+        self._set(self.sessions, problem, self.left_out)
+
+    def _set(
+        self, sessions: tuple[TmuxSession, ...] | None, problem: Problem | None, left_out: str
+    ) -> None:
+        now = sessions, problem, left_out
+        if now != (self.sessions, self.problem, self.left_out):
+            self.sessions, self.problem, self.left_out = now
             self._changed()
-
-
-def _unexpected(node: str, error: Exception) -> Problem:
-    return Problem(
-        node,
-        ErrorKind.NO_TMUX,
-        f"listing the sessions failed: {error or type(error).__name__}",
-        "It is tried again by itself; the log file (--log-file) has the details.",
-    )

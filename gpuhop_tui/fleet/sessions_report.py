@@ -35,6 +35,7 @@ def _report_node(node: NodeState) -> Json:
         "name": node.name,
         "state": node.link.state.value,
         "error": asdict(problem) if problem else None,
+        "left_out": node.sessions_left_out or None,
         "sessions": [report_session(session) for session in node.sessions or ()],
     }
 

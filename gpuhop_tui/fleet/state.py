@@ -55,6 +55,7 @@ class NodeState:
     events: tuple[LinkEvent, ...] = ()  # oldest first, bounded
     sessions: tuple[TmuxSession, ...] | None = None  # None: not looked at; kept when stale
     sessions_problem: Problem | None = None  # the link is up but they cannot be told
+    sessions_left_out: str = ""  # why some, in containers, are not among them
     containers: Listing | None = None  # None: not looked at; kept when stale
     containers_problem: Problem | None = None  # the link is up but they cannot be told
     jobs: tuple[Job, ...] = ()  # those that go on, then those that ended; kept when stale

@@ -16,7 +16,12 @@ from dataclasses import replace
 
 from gpuhop_tui.problem import ProblemError
 from gpuhop_tui.sessions.container_shell import ContainerShell, Shell
-from gpuhop_tui.sessions.in_container import DEFAULT_SOCKET, FIND_ENGINE, InContainer
+from gpuhop_tui.sessions.in_container import (
+    DEFAULT_SOCKET,
+    FIND_ENGINE,
+    NO_CLIENT_STATUS,
+    InContainer,
+)
 from gpuhop_tui.sessions.model import TmuxSession
 from gpuhop_tui.sessions.shell import have_end_told
 from gpuhop_tui.sessions.tmux import (
@@ -46,6 +51,8 @@ class ContainerSessions:
         self._docker_socket = docker_socket
         self._looked_at = -INTERVAL_SECONDS  # monotonic
         self._sessions: tuple[TmuxSession, ...] = ()
+        self.left_out = ""
+        """Why some, or all, are not among those of the last look; empty: none is known to be."""
 
     def look_soon(self) -> None:
         """Has the next `look` really look."""
@@ -58,6 +65,7 @@ class ContainerSessions:
             await self._look()
         except ProblemError as error:
             _log.info("sessions in containers of %s: %s", self._shell.node, error)
+            self.left_out = f"those in containers may be out of date: {error.problem.message}"
             self._looked_at = time.monotonic()
         return self._sessions
 
@@ -68,6 +76,7 @@ class ContainerSessions:
             answer = await self._shell.run(script, timeout=_TIMEOUT)
             self._looked_at = time.monotonic()
             found = list(read_containers(answer.text, self._shell.node, word))
+            self.left_out = read_left_out(answer.text, self._shell.node, word)
             for place, listing in found:
                 await self._have_ends_told(place, listing)
             sessions = (session for _, listing in found for session in listing.sessions)
@@ -87,7 +96,8 @@ class ContainerSessions:
 
 
 def containers_script(docker_socket: str, word: str) -> str:
-    """Prints what `look_script` prints of each container that has a tmux server."""
+    """Prints what `look_script` prints of each container that has a tmux server; and of those that
+    cannot be asked, a head that begins with "-" and says why."""
     others = ""
     if docker_socket == DEFAULT_SOCKET:
         others = (
@@ -100,13 +110,18 @@ ids=$(grep -ls "^tmux: server" /proc/[0-9]*/comm | while read -r f; do
  grep -oE "[0-9a-f]{{64}}" "${{f%comm}}cgroup" | tail -n 1; done 2>/dev/null | sort -u)
 [ -n "$ids" ] || exit 0
 for K in {shlex.quote(docker_socket)} {others}; do
- if [ -S "$K" ] && [ -r "$K" ] && [ -w "$K" ]; then break; fi; K=; done
-[ -n "$K" ] || exit 0
+ [ -S "$K" ] || {{ K=; continue; }}
+ there=$K; if [ -r "$K" ] && [ -w "$K" ]; then break; fi; K=; done
+left() {{ printf "%s\n" "{word}container:-$1 $there -"; }}
+[ -n "$there" ] || {{ left no-engine; exit 0; }}
+[ -n "$K" ] || {{ left denied; exit 0; }}
 {FIND_ENGINE}
 command -v timeout >/dev/null 2>&1 && q="timeout {_CONTAINER_SECONDS}"
-n=0; E ps --no-trunc --format "{{{{.ID}}}} {{{{.Names}}}}" 2>/dev/null | while read -r C name; do
+run=$(E ps --no-trunc --format "{{{{.ID}}}} {{{{.Names}}}}" 2>/dev/null); case $? in 0) ;;
+ {NO_CLIENT_STATUS}) left no-client; exit 0 ;; *) left silent; exit 0 ;; esac
+n=0; printf "%s\n" "$run" | while read -r C name; do
  case " $(echo $ids) " in *" $C "*) ;; *) continue ;; esac
- n=$((n+1)); [ $n -le {MOST} ] || break
+ n=$((n+1)); [ $n -le {MOST} ] || {{ left more; break; }}
  printf "%s\\n" "{word}container:$C $name $K"
  E exec "$C" sh -c {inner} </dev/null 2>/dev/null
 done
@@ -116,19 +131,48 @@ done
 
 def read_containers(output: str, node: str, word: str) -> Iterator[tuple[InContainer, Listing]]:
     """What `containers_script` printed. A container that told nothing usable is left out."""
-    for section in output.split(f"{word}container:")[1:]:
-        head, _, said = section.partition("\n")
-        identity, _, rest = head.partition(" ")
-        name, _, socket = rest.rpartition(" ")
+    for identity, name, socket, said in _sections(output, word):
         found, _, rest = said.partition(f"{word}list\n")
         listed, _, lines = rest.partition(f"{word}lines\n")
         try:
             tmux = read_found(found)
         except ValueError:
             continue
-        place = InContainer(identity, plain(name.split(",")[0]), socket)
+        place = InContainer(identity, name, socket)
         listing = read_listing(listed, node, tmux, word)
         yield place, replace(listing, sessions=tuple(_filled(listing, lines, place, word)))
+
+
+def read_left_out(output: str, node: str, word: str) -> str:
+    """Why sessions in containers are not all there; empty: none is known to be missing."""
+    parts, silent = [], []
+    for identity, name, _socket, said in _sections(output, word):
+        if identity in _LEFT_OUT:
+            parts.append(_LEFT_OUT[identity].format(node=node, socket=name))
+        elif not said.startswith("/"):  # of tmux there
+            silent.append(name)
+    if silent:
+        parts.append(f"the tmux in {', '.join(silent)} gave no answer")
+    return "; ".join(parts)
+
+
+_LEFT_OUT = {
+    "-no-engine": "tmux runs in containers of {node}, and no engine of theirs is found there",
+    "-denied": "tmux runs in containers of {node}, and you may not use the engine at {socket}",
+    "-no-client": "tmux runs in containers of {node}, and it has neither the docker nor the podman "
+    "command to ask there",
+    "-silent": "tmux runs in containers of {node}, and the engine at {socket} gives no answer",
+    "-more": f"tmux runs in more than {MOST} containers: the others are left out",
+}
+
+
+def _sections(output: str, word: str) -> Iterator[tuple[str, str, str, str]]:
+    """Id, name, the engine's socket, and what was said there, of each container."""
+    for section in output.split(f"{word}container:")[1:]:
+        head, _, said = section.partition("\n")
+        identity, _, rest = head.partition(" ")
+        names, _, socket = rest.rpartition(" ")
+        yield identity, plain(names.split(",")[0]), socket, said
 
 
 def _filled(listing: Listing, lines: str, place: InContainer, word: str) -> Iterator[TmuxSession]:

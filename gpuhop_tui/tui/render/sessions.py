@@ -46,8 +46,11 @@ def session_rows(node: NodeState, width: int, now: float, keys: KeyNames) -> lis
     if node.link.state is not LinkState.UP:
         words = link_words(node.link, now).text
         notes = [(Span(cut(f"No link to {clean(node.name)}: {words}", width), Tone.WARN),)]
+    left_out: list[Line] = []
+    if node.sessions_left_out and node.link.state is LinkState.UP:
+        left_out = wrap(f"Left out: {clean(node.sessions_left_out)}.", width, Tone.WARN)
     if not node.sessions:
-        return [(None, line) for line in (notes or _none(node, width, keys))]
+        return [(None, line) for line in (*(notes or _none(node, width, keys)), *left_out)]
     columns = choose(COLUMNS, width)
     rows: list[SessionRow] = [(None, line) for line in (*notes, heading(columns))]
     for session in node.sessions:
@@ -58,7 +61,7 @@ def session_rows(node: NodeState, width: int, now: float, keys: KeyNames) -> lis
         if node.link.state is not LinkState.UP:
             lines = (dimmed(lines[0]), dimmed(lines[1]))
         rows += [(session.key, line) for line in lines]
-    return rows
+    return [*rows, *((None, line) for line in left_out)]
 
 
 def _problem(problem: Problem, width: int) -> list[Line]:

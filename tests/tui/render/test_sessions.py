@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gpuhop_tui.sessions.model import Progress
 from gpuhop_tui.tui.keymap import clashes
 from gpuhop_tui.tui.render.line import plain, width_of
-from gpuhop_tui.tui.render.sessions import describe, progress_line, socket_name
-from tests.tui.fake_sessions import pane, session, some_sessions
-from tests.tui.fakes import NOW
+from gpuhop_tui.tui.render.sessions import (
+    KeyNames,
+    describe,
+    progress_line,
+    session_rows,
+    socket_name,
+)
+from tests.tui.fake_sessions import pane, session, some_sessions, with_sessions
+from tests.tui.fakes import NOW, fleet_state
 
 WHOLE = Progress(
     percent=71, done=7100, total=10000, rate=9.45, rate_unit="it/s", eta_seconds=307, label="epoch"
@@ -67,3 +75,12 @@ def test_clashing_keys() -> None:
     assert clashes({"sort": "?"}) == ["question_mark is both sort and help"]
     assert clashes({"tail-wrap": "f"}) == []  # another place
     assert clashes({"tail-wrap": "q"}) == ["q is both tail-wrap and quit"]
+
+
+def test_what_is_left_out_is_told_below_the_others() -> None:
+    node = with_sessions(fleet_state(), NOW).node("gpu-01")
+    assert node is not None
+    for sessions in (node.sessions, ()):
+        there = replace(node, sessions=sessions, sessions_left_out="no docker command there")
+        rows = session_rows(there, 80, NOW, KeyNames("N", "enter", "x"))
+        assert (rows[-1][0], plain(rows[-1][1])) == (None, "Left out: no docker command there.")

@@ -80,6 +80,15 @@ def test_problems_are_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert "train" in output
 
 
+def test_what_is_left_out_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    node = replace(listed(SESSION), sessions_left_out="you may not use the engine")
+    assert run(SessionFleet(FleetState(nodes=(node,)))) == 0
+    assert "Left out: you may not use the engine" in capsys.readouterr().out
+    assert run(SessionFleet(FleetState(nodes=(node,))), "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)["nodes"]
+    assert told["left_out"] == "you may not use the engine"
+
+
 def test_silence_is_a_timeout(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(SessionFleet(FleetState(nodes=(up(),))), "--json", "--timeout", "0.05") == 1
     (node,) = json.loads(capsys.readouterr().out)["nodes"]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuhop_tui.sessions.container_watch import containers_script, read_containers
+from gpuhop_tui.sessions.container_watch import (
+    containers_script,
+    read_containers,
+    read_left_out,
+)
 from gpuhop_tui.sessions.model import TmuxSession
 from gpuhop_tui.sessions.tmux import look_script
 
@@ -71,3 +77,45 @@ def test_without_tmux_it_says_nothing() -> None:
     script = f"command() {{ return 1; }}\n{look_script(WORD)}"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+# What is left out
+
+
+def looked(socket_path: Path, *stubs: str) -> str:
+    """What the script says where a tmux runs in the container ID, and why that is not all."""
+    script = containers_script(str(socket_path), WORD)
+    seen = f"grep() {{ echo {ID}; }}"
+    done = subprocess.run(
+        ["sh", "-c", "\n".join((seen, *stubs, script))],
+        capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin", "HOME": "/"},
+    )  # fmt: skip
+    return read_left_out(done.stdout, "gpu-01", WORD)
+
+
+def test_sessions_that_cannot_be_asked_for_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    assert "no engine of theirs is found" in looked(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        without = looked(path, "command() { return 1; }")
+        assert "neither the docker nor the podman command" in without
+        hangs = looked(path, "docker() { return 124; }", "command() { [ $2 = docker ]; }")
+        assert f"the engine at {path} gives no answer" in hangs
+        alone = f"docker() {{ case $* in *ps*) echo {ID} box;; esac; }}"
+        assert looked(path, alone, "command() { [ $2 = docker ]; }") == (
+            "the tmux in box gave no answer"
+        )
+        other = f"docker() {{ echo {OTHER} box; }}"
+        assert looked(path, other, "command() { [ $2 = docker ]; }") == ""
+
+
+def test_a_right_that_is_missing_is_told() -> None:
+    said_there = f"{WORD}container:-denied /run/docker.sock -\n"
+    words = read_left_out(said_there, "gpu-01", WORD)
+    assert "you may not use the engine at /run/docker.sock" in words
+    assert read(said_there) == []
+    assert read_left_out(said(ID, "box"), "gpu-01", WORD) == ""
+    more = said(ID, "box") + f"{WORD}container:-more /run/docker.sock -\n"
+    assert [each.name for each in read(more)] == ["train"]
+    assert "more than 16 containers" in read_left_out(more, "gpu-01", WORD)
