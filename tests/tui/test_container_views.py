@@ -19,7 +19,8 @@ from gpuhop_tui.fleet.container_gpus import gpu_use
 from gpuhop_tui.fleet.state import FleetState
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
 from gpuhop_tui.tui.render.line import width_of
-from gpuhop_tui.tui.render.stats import graphs, nice_top, size, stats
+from gpuhop_tui.tui.render.stats import graphs, nice_top, stats
+from gpuhop_tui.tui.render.units import fine_size
 from gpuhop_tui.tui.screens.logs import LogScreen
 from gpuhop_tui.tui.screens.stats import StatsScreen
 from gpuhop_tui.tui.widgets.log_pane import LogPane
@@ -326,7 +327,7 @@ def test_round_tops_of_axes() -> None:
     ]  # fmt: skip
     assert nice_top(0, False) == 1024
     assert nice_top(3 << 30, False) == 4 << 30
-    assert [size(value) for value in (None, 0, 812, 1023, 1300, 34 << 20, 80 << 30)] == [
+    assert [fine_size(value) for value in (None, 0, 812, 1023, 1300, 34 << 20, 80 << 30)] == [
         "–", "0 B", "812 B", "1 K", "1.3 K", "34 M", "80 G",
     ]  # fmt: skip
 

@@ -399,7 +399,8 @@ async def test_mouse() -> None:
         await until(pilot, lambda: "192 cores" in screen_text(pilot))
         await pilot.click("#tree", offset=(0, 0))
         assert [row.name for row in dashboard.fleet_tree.shown][1] == "edge"
-        await pilot.click("#keys", offset=(14, 0))
+        bar = screen_text(pilot).splitlines()[-1]
+        await pilot.click("#keys", offset=(bar.index("/ filter"), 0))
         await until(pilot, lambda: isinstance(app.focused, Input))
 
 
@@ -458,7 +459,21 @@ async def test_hostile_strings_on_screen() -> None:
     app, fleet = app_on(state)
     async with app.run_test(notifications=True, size=(200, 60)) as pilot:
         dashboard = await opened(pilot)
-        for keys in ("2", "3", "4", "5", "6", "1", "d", "escape", "r", "ctrl+p", "escape", "down", "r"):
+        for keys in (
+            "2",
+            "3",
+            "4",
+            "5",
+            "6",
+            "1",
+            "d",
+            "escape",
+            "r",
+            "ctrl+p",
+            "escape",
+            "down",
+            "r",
+        ):
             await pilot.press(keys)
             await pilot.pause()
             assert "\x1b" not in screen_text(pilot)

@@ -72,13 +72,13 @@ async def test_a_plain_source_will_do() -> None:
 
 async def test_theme_and_keys_of_the_config() -> None:
     async def open_fleet(prompter: Prompter) -> Opened:
-        return Opened(a_fleet(), theme="nord", keymap={"sort": "s"})
+        return Opened(a_fleet(), theme="nord", keymap={"retry": "z"})
 
     app = GpuhopApp(open_fleet)
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await opened(pilot)
         assert app.theme == "nord"
-        assert "s sort" in screen_text(pilot)
+        assert "z retry" in screen_text(pilot)
 
 
 async def test_an_unknown_theme_is_told() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from gpuhop_tui.fleet.explain import Explanation
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, cut, wrap
 
@@ -33,7 +35,7 @@ def limit_line(index: int, found: Explanation, width: int) -> Line | None:
     head = f" {_MARK}GPU {index}: "
     room = width - len(head) - len(more)
     words = cut(clean(first.words), room)
-    evidence = cut(f" ({clean(first.evidence)})", room - len(words))
+    evidence = cut(f" ({clean(first.evidence)})", room - cell_len(words))
     return (
         Span(head, Tone.WARN),
         Span(words, Tone.WARN),

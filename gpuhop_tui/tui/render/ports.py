@@ -12,8 +12,7 @@ from gpuhop_tui.fleet.ports.model import LOOPBACK, Listener
 from gpuhop_tui.ssh.port_forward import ForwardState
 from gpuhop_tui.tui.render.columns import Column, choose, heading, row
 from gpuhop_tui.tui.render.line import Line, Span, Tone, clean, fit_line, wrap
-from gpuhop_tui.tui.render.stats import size
-from gpuhop_tui.tui.render.units import plural
+from gpuhop_tui.tui.render.units import fine_size, plural
 
 if TYPE_CHECKING:
     from gpuhop_tui.fleet.ports.node import Forward, NodePorts
@@ -128,7 +127,7 @@ def _cells(each: PortRow) -> dict[str, Line]:
         cells["state"] = _state(forward)
         sent, got = forward.port.sent_bytes, forward.port.received_bytes
         if forward.port.served:
-            cells["traffic"] = (Span(f"↑{size(sent)} ↓{size(got)}", Tone.DIM),)
+            cells["traffic"] = (Span(f"↑{fine_size(sent)} ↓{fine_size(got)}", Tone.DIM),)
     return cells
 
 

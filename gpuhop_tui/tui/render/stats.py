@@ -22,7 +22,7 @@ from gpuhop_tui.tui.render.line import (
     width_of,
     wrap,
 )
-from gpuhop_tui.tui.render.units import MISSING, duration, plural
+from gpuhop_tui.tui.render.units import MISSING, byte_rate, duration, fine_size, plural
 
 UsagePoints = Sequence[tuple[float, UsagePoint | None]]
 GpuPoints = Sequence[tuple[float, GpuUse | None]]
@@ -83,24 +83,25 @@ def graphs(usage: UsagePoints, gpus: GpuPoints) -> list[Graph]:
 
     cpus = last.cpus if last else 1
     limit = last.memory_limit_bytes if last else None
+    whole = gpu.memory_total_bytes if gpu else None
     on = f"GPU {','.join(map(str, gpu.gpus))}" if gpu and gpu.gpus else ""
     memory = Curve(of(lambda each: each.memory_bytes), "", _memory, Tone.MEMORY_AREA)
     gpu_memory = Curve(of_gpu(lambda each: each.memory_bytes), "", _memory, Tone.MEMORY_AREA)
     return [
         Graph("CPU", (Curve(of(lambda each: each.cpu_percent), "", _by_cores(cpus)),), _percent,
               note=f"of {100 * cpus} %", why=why("cpu_percent")),
-        Graph("memory", (memory,), size, note=f"of {size(limit)}" if limit else "",
+        Graph("memory", (memory,), fine_size, note=f"of {fine_size(limit)}" if limit else "",
               why=why("memory_bytes")),
         Graph("network", (Curve(of_pair("network_rate", 0), "in"),
-                          Curve(of_pair("network_rate", 1), "out")), rate,
+                          Curve(of_pair("network_rate", 1), "out")), byte_rate,
               why=why("network_rate")),
         Graph("disk", (Curve(of_pair("disk_rate", 0), "read"),
-                       Curve(of_pair("disk_rate", 1), "written")), rate, why=why("disk_rate")),
+                       Curve(of_pair("disk_rate", 1), "written")), byte_rate, why=why("disk_rate")),
         Graph("GPU utilization", (Curve(of_gpu(lambda each: each.utilization_percent), "",
                                         tone_of),),
               _percent, 100.0, on, why_gpu("utilization_percent")),
-        Graph("GPU memory", (gpu_memory,), size,
-              note=f"of {size(gpu.memory_total_bytes)}" if gpu and gpu.memory_total_bytes else "",
+        Graph("GPU memory", (gpu_memory,), fine_size,
+              note=f"of {fine_size(whole)}" if whole else "",
               why=why_gpu("memory_bytes")),
     ]  # fmt: skip
 
@@ -252,19 +253,3 @@ def nice_top(value: float, is_percent: bool) -> float:
 
 def _percent(value: float) -> str:
     return f"{value:.1f} %" if 0 < value < 9.95 else f"{value:.0f} %"
-
-
-def size(value: float | None) -> str:
-    """Bytes in at most six cells: `812 B`, `1.2 K`, `34 M`, `80 G`."""
-    if value is None:
-        return MISSING
-    amount, unit = float(value), 0
-    while amount >= 999.5 and unit < 4:
-        amount, unit = amount / 1024, unit + 1
-    figure = f"{amount:.1f}" if unit and amount < 9.95 else f"{amount:.0f}"
-    return f"{figure.removesuffix('.0')} {'BKMGT'[unit]}"
-
-
-def rate(value: float | None) -> str:
-    """Bytes a second: `1.2 M/s`."""
-    return MISSING if value is None else f"{size(value)}/s"

@@ -31,6 +31,22 @@ def size(value: int | None) -> str:
     return f"{gib(value)} G"
 
 
+def fine_size(value: float | None) -> str:
+    """Bytes in at most six cells: `812 B`, `1.2 K`, `34 M`, `80 G`."""
+    if value is None:
+        return MISSING
+    amount, unit = float(value), 0
+    while amount >= 999.5 and unit < 4:
+        amount, unit = amount / 1024, unit + 1
+    figure = f"{amount:.1f}" if unit and amount < 9.95 else f"{amount:.0f}"
+    return f"{figure.removesuffix('.0')} {'BKMGT'[unit]}"
+
+
+def byte_rate(value: float | None) -> str:
+    """Bytes a second: `1.2 M/s`."""
+    return MISSING if value is None else f"{fine_size(value)}/s"
+
+
 def figure(value: float | None, unit: str = "") -> str:
     """A whole number and its unit, or the mark of a missing one."""
     return MISSING if value is None else f"{value:.0f}{unit}"

@@ -16,8 +16,7 @@ from gpuhop_tui.containers.model import Container
 from gpuhop_tui.fleet.state import FleetSource, FleetState
 from gpuhop_tui.problem import ProblemError
 from gpuhop_tui.tui.render.line import clean
-from gpuhop_tui.tui.render.stats import size
-from gpuhop_tui.tui.render.units import plural
+from gpuhop_tui.tui.render.units import fine_size, plural
 
 if TYPE_CHECKING:
     from gpuhop_tui.containers.copy import CopyProgress
@@ -145,7 +144,7 @@ async def copied(job: Job, engine: Engine, container: Container, wanted: Copy) -
         problem = replace(error.problem, advice=f"{error.problem.advice} {left}")
         raise ProblemError(problem) from error
     assert step is not None
-    words = f"{plural(step.files, 'file')} ({size(step.done_bytes)}) copied to {wanted.target}"
+    words = f"{plural(step.files, 'file')} ({fine_size(step.done_bytes)}) copied to {wanted.target}"
     if step.skipped:
         words += f"; left out: {', '.join(step.skipped[:3])}"
         words += f" and {len(step.skipped) - 3} more" if len(step.skipped) > 3 else ""

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gpuhop_tui.containers.model import Container
-from gpuhop_tui.fleet.doors import container_doors
 from gpuhop_tui.fleet.state import NodeState
 from gpuhop_tui.problem import ProblemError
 from gpuhop_tui.ssh.status import LinkState
@@ -101,6 +100,7 @@ class DoorActions(ContainerHops):
     async def _open_editor(
         self, node: NodeState, container: Container | None, name: str, path: str, file: StateFile
     ) -> None:
+        from gpuhop_tui.fleet.doors import container_doors
         from gpuhop_tui.fleet.editor import EditorError, remember_path, way_in
         from gpuhop_tui.tui.screens.confirm import ConfirmDialog
 
