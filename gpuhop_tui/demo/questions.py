@@ -24,9 +24,10 @@ from gpuhop_tui.fleet.doctor import remote
 from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.fleet.jobs.signals import SIGNALS, signal_script
 from gpuhop_tui.fleet.ports import look
-from gpuhop_tui.sessions import container_watch, tmux, tmux_actions
+from gpuhop_tui.sessions import container_watch, last_lines, tmux, tmux_actions
 from gpuhop_tui.sessions.in_container import FIND_ENGINE
-from gpuhop_tui.sessions.tmux import Tmux, Wanted
+from gpuhop_tui.sessions.last_lines import Wanted
+from gpuhop_tui.sessions.tmux import Tmux
 from gpuhop_tui.sessions.tmux_actions import NewSession
 from gpuhop_tui.ssh import container_agent
 
@@ -92,7 +93,7 @@ def _last_lines(seat: Seat, script: str) -> Said | None:
             panes += [Wanted(found[1], pane, (int(a), int(b))) for pane, a, b in asked]
     if word is None or not panes:
         return None
-    if script != tmux.last_lines_script(Tmux(TMUX, VERSION, ()), panes, word[0]):
+    if script != last_lines.last_lines_script(Tmux(TMUX, VERSION, ()), panes, word[0]):
         return None
     parts = []
     for line in script.split("\n"):
@@ -249,7 +250,7 @@ def _containers(machine: Machine, script: str) -> Said | None:
 
 
 def _look(seat: Seat, word: str) -> str:
-    """What `sessions.tmux.look_script` prints: all at once."""
+    """What `sessions.container_watch.look_script` prints: all at once."""
     there = _tmux(seat)
     panes = [
         Wanted(server.socket, window.pane.id, (0, window.pane.screen.height - 1))
@@ -258,7 +259,7 @@ def _look(seat: Seat, word: str) -> str:
     ]
     found = _find(seat, tmux.find_script())
     listed = _list(seat, tmux.list_script(there, word))
-    lines = _last_lines(seat, tmux.last_lines_script(there, panes, word))
+    lines = _last_lines(seat, last_lines.last_lines_script(there, panes, word))
     parts = [part.text if part is not None else "" for part in (found, listed, lines)]
     return f"{parts[0]}{word}list\n{parts[1]}{word}lines\n{parts[2]}"
 

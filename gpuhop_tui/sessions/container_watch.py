@@ -22,17 +22,24 @@ from gpuhop_tui.sessions.in_container import (
     NO_CLIENT_STATUS,
     InContainer,
 )
+from gpuhop_tui.sessions.last_lines import (
+    LAST_ROWS,
+    PANES_A_CALL,
+    read_last_lines,
+    wanted,
+    with_last_line,
+)
 from gpuhop_tui.sessions.model import TmuxSession
 from gpuhop_tui.sessions.shell import have_end_told
 from gpuhop_tui.sessions.tmux import (
+    NO_TMUX_STATUS,
+    WITHIN_TIME,
     Listing,
-    look_script,
+    find_script,
+    list_formats,
     plain,
     read_found,
-    read_last_lines,
     read_listing,
-    wanted,
-    with_last_line,
 )
 
 INTERVAL_SECONDS = 4.0  # between two looks: each costs the node a `docker exec` a container
@@ -112,20 +119,47 @@ ids=$(grep -ls "^tmux: server" /proc/[0-9]*/comm | while read -r f; do
 for K in {shlex.quote(docker_socket)} {others}; do
  [ -S "$K" ] || {{ K=; continue; }}
  there=$K; if [ -r "$K" ] && [ -w "$K" ]; then break; fi; K=; done
-left() {{ printf "%s\n" "{word}container:-$1 $there -"; }}
+left() {{ printf "%s\\n" "{word}container:-$1 $there -"; }}
 [ -n "$there" ] || {{ left no-engine; exit 0; }}
 [ -n "$K" ] || {{ left denied; exit 0; }}
 {FIND_ENGINE}
 command -v timeout >/dev/null 2>&1 && q="timeout {_CONTAINER_SECONDS}"
 run=$(E ps --no-trunc --format "{{{{.ID}}}} {{{{.Names}}}}" 2>/dev/null); case $? in 0) ;;
  {NO_CLIENT_STATUS}) left no-client; exit 0 ;; *) left silent; exit 0 ;; esac
-n=0; printf "%s\n" "$run" | while read -r C name; do
+n=0; printf "%s\\n" "$run" | while read -r C name; do
  case " $(echo $ids) " in *" $C "*) ;; *) continue ;; esac
  n=$((n+1)); [ $n -le {MOST} ] || {{ left more; break; }}
  printf "%s\\n" "{word}container:$C $name $K"
  E exec "$C" sh -c {inner} </dev/null 2>/dev/null
 done
 :
+"""
+
+
+def look_script(word: str) -> str:
+    """All at once, where a round trip each would be dear: what `find_script` prints, then, after
+    marks of their own, what `list_script` and `last_lines_script` print of every server."""
+    panes, clients = list_formats(word)
+    found = find_script().replace(f"exit {NO_TMUX_STATUS}", "exit 0")
+    facts = "#{pane_id} #{cursor_y} #{pane_dead} #{pane_height}"
+    return f"""f=$({found})
+[ -n "$f" ] || exit 0
+printf "%s\\n" "$f" | head -n 2
+s=$(printf "%s\\n" "$f" | tail -n +3 | sort -u)
+printf "%s\\n" "$s" "{word}list"
+date +%s
+t=$(printf "%s\\n" "$f" | head -n 1)
+{WITHIN_TIME}n=0
+printf "%s\\n" "$s" | while IFS= read -r k; do
+ ask "$t" -u -S "$k" list-panes -a -F {panes} ";" list-clients -F {clients} 2>&1
+ printf "%s\\n" "{word}S{word}${{n}}{word}$?{word}E"; n=$((n+1)); done
+printf "%s\\n" "{word}lines"
+printf "%s\\n" "$s" | while IFS= read -r k; do
+ ask "$t" -u -S "$k" list-panes -a -F "{facts}" 2>/dev/null | head -n {PANES_A_CALL} |
+ while read -r p y d h; do b=$((y-{LAST_ROWS}+1)); [ "$d" = 1 ] && {{ b=-1; y=$((h-1)); }}
+  ask "$t" -u -S "$k" capture-pane -p -J -t "$p" -S "$b" -E "$y" 2>/dev/null
+  printf "%s\\n" "{word}${{p#%}}"; done
+ printf "%s\\n" "{word}socket:$k"; done
 """
 
 

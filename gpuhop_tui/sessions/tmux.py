@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gpuhop_tui.sessions.model import TmuxClient, TmuxPane, TmuxSession, TmuxWindow
-from gpuhop_tui.sessions.progress import read_progress
 
 NO_TMUX_STATUS = 69  # EX_UNAVAILABLE of sysexits.h
 
@@ -26,14 +25,10 @@ FIND_TMUX = (
     '$HOME/miniconda3/bin:$HOME/anaconda3/bin:/home/linuxbrew/.linuxbrew/bin"\n'
     f"t=$(command -v tmux) || exit {NO_TMUX_STATUS}\n"
 )
-_WITHIN_TIME = (
+WITHIN_TIME = (
     'command -v timeout >/dev/null 2>&1 || timeout() { shift 3; "$@"; }\n'
     f'ask() {{ timeout -s KILL {SERVER_SECONDS} "$@"; }}\n'
 )
-
-_LAST_ROWS = 6  # rows up to the cursor in which the last line is looked for
-_PANES_A_CALL = 60
-_DEAD = re.compile(r"Pane is dead(?: \(.*\))?\Z")  # what tmux writes below a dead pane's output
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +136,8 @@ class Listing:
 
 def list_script(tmux: Tmux, word: str) -> str:
     """Prints all panes and clients of every server. `word` is random."""
-    panes, clients = _format("P", _PANE, word), _format("C", _CLIENT, word)
-    lines = [_WITHIN_TIME, "date +%s\n", f"t={shlex.quote(tmux.program)}\n"]
+    panes, clients = list_formats(word)
+    lines = [WITHIN_TIME, "date +%s\n", f"t={shlex.quote(tmux.program)}\n"]
     for number, socket in enumerate(tmux.sockets):
         lines.append(
             f'ask "$t" -u -S {shlex.quote(socket)} list-panes -a -F {panes}'
@@ -152,31 +147,9 @@ def list_script(tmux: Tmux, word: str) -> str:
     return "".join(lines)
 
 
-def look_script(word: str) -> str:
-    """All at once, where a round trip each would be dear: what `find_script` prints, then, after
-    marks of their own, what `list_script` and `last_lines_script` print of every server."""
-    panes, clients = _format("P", _PANE, word), _format("C", _CLIENT, word)
-    found = find_script().replace(f"exit {NO_TMUX_STATUS}", "exit 0")
-    facts = "#{pane_id} #{cursor_y} #{pane_dead} #{pane_height}"
-    return f"""f=$({found})
-[ -n "$f" ] || exit 0
-printf "%s\\n" "$f" | head -n 2
-s=$(printf "%s\\n" "$f" | tail -n +3 | sort -u)
-printf "%s\\n" "$s" "{word}list"
-date +%s
-t=$(printf "%s\\n" "$f" | head -n 1)
-{_WITHIN_TIME}n=0
-printf "%s\\n" "$s" | while IFS= read -r k; do
- ask "$t" -u -S "$k" list-panes -a -F {panes} ";" list-clients -F {clients} 2>&1
- printf "%s\\n" "{word}S{word}${{n}}{word}$?{word}E"; n=$((n+1)); done
-printf "%s\\n" "{word}lines"
-printf "%s\\n" "$s" | while IFS= read -r k; do
- ask "$t" -u -S "$k" list-panes -a -F "{facts}" 2>/dev/null | head -n {_PANES_A_CALL} |
- while read -r p y d h; do b=$((y-{_LAST_ROWS}+1)); [ "$d" = 1 ] && {{ b=-1; y=$((h-1)); }}
-  ask "$t" -u -S "$k" capture-pane -p -J -t "$p" -S "$b" -E "$y" 2>/dev/null
-  printf "%s\\n" "{word}${{p#%}}"; done
- printf "%s\\n" "{word}socket:$k"; done
-"""
+def list_formats(word: str) -> tuple[str, str]:
+    """How panes and clients are written, as words of a shell."""
+    return _format("P", _PANE, word), _format("C", _CLIENT, word)
 
 
 def _format(kind: str, names: Iterable[str], word: str) -> str:
@@ -348,76 +321,3 @@ def _number(text: str) -> float | None:
 def _whole(text: str) -> int | None:
     number = _number(text)
     return None if number is None else int(number)
-
-
-# Last lines
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A pane whose last line is to be read, and the rows to look in, from the top."""
-
-    socket: str
-    pane: str
-    rows: tuple[int, int]
-    dead: bool = False
-
-
-def wanted(session: TmuxSession, pane: TmuxPane, cursor: int) -> Wanted:
-    """The rows just up to the cursor; of a dead pane, whose cursor tells nothing, all and the one
-    that tmux's note of its end has pushed out."""
-    rows = (-1, max(0, pane.rows - 1)) if pane.dead else (cursor - _LAST_ROWS + 1, cursor)
-    return Wanted(session.socket, pane.id, rows, pane.dead)
-
-
-def last_lines_script(tmux: Tmux, panes: Iterable[Wanted], word: str) -> str:
-    """Prints the rows of each pane that are wanted."""
-    by_socket: dict[str, list[Wanted]] = {}
-    for pane in panes:
-        by_socket.setdefault(pane.socket, []).append(pane)
-    lines = [_WITHIN_TIME, f"t={shlex.quote(tmux.program)}\n"]
-    for socket, group in by_socket.items():
-        for start in range(0, len(group), _PANES_A_CALL):
-            asked = ' ";" '.join(
-                f"capture-pane -p -J -t {shlex.quote(pane.pane)} -S {pane.rows[0]}"
-                f' -E {pane.rows[1]} ";" '
-                f"display-message -p -t {shlex.quote(pane.pane)} {word}{pane.pane[1:]}"
-                for pane in group[start : start + _PANES_A_CALL]
-            )
-            lines.append(f'ask "$t" -u -S {shlex.quote(socket)} {asked} 2>/dev/null\n')
-        lines.append(f'printf "%s\\n" {shlex.quote(word + "socket:" + socket)}\n')
-    return "".join(lines)
-
-
-def read_last_lines(output: str, panes: Iterable[Wanted], word: str) -> dict[tuple[str, str], str]:
-    """The last line that is not blank of each (socket, pane's id); "" where there is none."""
-    dead = {(pane.socket, pane.pane) for pane in panes if pane.dead}
-    found: dict[tuple[str, str], str] = {}
-    of_socket: dict[str, list[str]] = {}
-    rows: list[str] = []
-    for line in output.split("\n"):
-        if not line.startswith(word):
-            rows.append(plain(line).rstrip())
-            continue
-        mark = line[len(word) :]
-        if mark.startswith("socket:"):
-            for pane, texts in of_socket.items():
-                where = (mark[7:], pane)
-                found[where] = _last(texts, is_dead=where in dead)
-            of_socket = {}
-        else:
-            of_socket[f"%{mark}"] = rows
-        rows = []
-    return found
-
-
-def _last(rows: list[str], *, is_dead: bool) -> str:
-    for row in reversed(rows):
-        if row and not (is_dead and _DEAD.match(row)):
-            return row
-    return ""
-
-
-def with_last_line(pane: TmuxPane, line: str | None) -> TmuxPane:
-    """The pane with its last line and the progress that it tells."""
-    return replace(pane, last_line=line, progress=read_progress(line) if line else None)

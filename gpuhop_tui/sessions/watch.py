@@ -14,6 +14,13 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from gpuhop_tui.problem import ErrorKind, Problem, ProblemError
+from gpuhop_tui.sessions.last_lines import (
+    Wanted,
+    last_lines_script,
+    read_last_lines,
+    wanted,
+    with_last_line,
+)
 from gpuhop_tui.sessions.model import TmuxSession, TmuxWindow
 from gpuhop_tui.sessions.shell import RemoteShell, have_end_told
 from gpuhop_tui.sessions.tmux import (
@@ -21,15 +28,10 @@ from gpuhop_tui.sessions.tmux import (
     Footprint,
     Listing,
     Tmux,
-    Wanted,
     find_script,
-    last_lines_script,
     list_script,
     read_found,
-    read_last_lines,
     read_listing,
-    wanted,
-    with_last_line,
 )
 
 INTERVAL_SECONDS = 2.0

@@ -20,12 +20,13 @@ from gpuhop_tui.fleet.jobs.model import Job
 from gpuhop_tui.fleet.jobs.signals import signal_script
 from gpuhop_tui.fleet.ports import look
 from gpuhop_tui.fleet.ports.found import listeners
-from gpuhop_tui.sessions import tmux, tmux_actions
+from gpuhop_tui.sessions import last_lines, tmux, tmux_actions
 from gpuhop_tui.sessions.container_shell import ContainerShell
 from gpuhop_tui.sessions.container_watch import ContainerSessions
+from gpuhop_tui.sessions.last_lines import wanted
 from gpuhop_tui.sessions.model import TmuxPane, TmuxSession
 from gpuhop_tui.sessions.shell import Answer, RemoteShell
-from gpuhop_tui.sessions.tmux import Tmux, wanted
+from gpuhop_tui.sessions.tmux import Tmux
 from gpuhop_tui.sessions.tmux_actions import NewSession, SessionError, dismiss, kill_session
 from gpuhop_tui.sessions.watch import SessionWatch
 from tests.unit.demo.nodes import machine
@@ -191,7 +192,7 @@ def known_scripts() -> list[str]:
     return [
         tmux.find_script(),
         tmux.list_script(there, word),
-        tmux.last_lines_script(there, [shot], word),
+        last_lines.last_lines_script(there, [shot], word),
         tmux_actions.new_session_script(NewSession("probe")),
         find_engine.script(DOCKER_SOCKET),
         surroundings.script(["/data"]),

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from gpuhop_tui.sessions.container_watch import (
     containers_script,
+    look_script,
     read_containers,
     read_left_out,
 )
 from gpuhop_tui.sessions.model import TmuxSession
-from gpuhop_tui.sessions.tmux import look_script
 
 WORD = "ghW"
 ID, OTHER = "3f" * 32, "a0" * 32

@@ -16,17 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuhop_tui.sessions import tmux as tmux_module
+from gpuhop_tui.sessions.last_lines import Wanted, last_lines_script, read_last_lines
 from gpuhop_tui.sessions.model import TmuxSession
 from gpuhop_tui.sessions.tmux import (
     Tmux,
-    Wanted,
     find_script,
     has_control_tail,
-    last_lines_script,
     list_script,
     plain,
     read_found,
-    read_last_lines,
     read_listing,
     version_of,
 )
