@@ -124,7 +124,7 @@ class ImageDialog(Dialog[None]):
         job.reopen = lambda: self._gpuhop.push_screen(self.again(values))
         key = shown_key(self.app, "work")
         self.notify(f"{clean(job.title)}: {key} shows how far it is", timeout=4, markup=False)
-        self.dismiss(None)
+        self.finish(None)
 
     def _say(self, id: str, words: str) -> None:
         place = self.query_one(f"#{id}-failure", Static)
