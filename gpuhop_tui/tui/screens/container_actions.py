@@ -352,7 +352,7 @@ class ContainerActions(SessionActions):
             async def look() -> None:
                 lost = await containers.check_gpus(container)
                 what = (
-                    f"{container.name} lost its GPUs: {lost.cause}"
+                    f"{container.name}: {lost}"
                     if lost
                     else (f"no GPU of {container.name} is seen to be lost")
                 )
