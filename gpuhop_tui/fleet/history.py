@@ -29,6 +29,7 @@ class _Series:
     columns: tuple[array[float], ...] = field(
         default_factory=lambda: tuple(_floats() for _ in NAMES)
     )
+    begun: float = -math.inf  # what is older came from the store
 
     def append(self, at: float, figures: Figures | None) -> None:
         self.at.append(at)
@@ -39,6 +40,7 @@ class _Series:
 
     def prepend(self, older: _Series) -> None:
         """Puts what is older before what is there."""
+        self.begun = self.at[0] if self.at else math.inf
         end = next((n for n, at in enumerate(older.at) if self.at and at >= self.at[0]), None)
         self.at = older.at[:end] + self.at
         pairs = zip(older.columns, self.columns, strict=True)
@@ -95,9 +97,10 @@ class History:
         return [(at, _or_none(one), _or_none(other)) for at, one, other in rows]
 
     def past(self, node: str, gpu_index: int) -> list[StoredPoint]:
-        """All figures of one GPU, each for as long as it held; gaps as such."""
+        """All that was seen of one GPU, each for as long as it held; gaps as such. What came from
+        the store is left out: there it has its peaks, too."""
         series = self._series.get((node, gpu_index))
-        rows = list(series.rows()) if series is not None else []
+        rows = [row for row in series.rows() if row[0] >= series.begun] if series else []
         if not rows:
             return []
         steps = sorted(b[0] - a[0] for a, b in pairwise(rows))

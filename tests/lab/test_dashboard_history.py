@@ -30,5 +30,5 @@ def test_a_restarted_dashboard_still_shows_the_past(make_world: Callable[..., Wo
     with dashboard(world, 100, 30) as terminal:
         terminal.shows("1/1 nodes|1 node", " 7 %")
         terminal.press("h")
-        terminal.shows("history of GPU 0 on gpu-01", "peak 9[01] %")
+        terminal.shows("history of GPU 0 on gpu-01", "peak 91 %")
         terminal.press("q")

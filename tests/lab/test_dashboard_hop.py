@@ -77,7 +77,7 @@ def test_hop_return_and_attach_again(fresh_world: World) -> None:
         terminal.press("echo in-$(tmux display-message -p '#S')", "Enter")
         terminal.shows(r"(?m)^in-gpuhop$")
         leave(terminal)
-        terminal.shows("1 processes", "GPU 0 utilization")  # the whole screen is back
+        terminal.shows("1 jobs", "GPU 0 utilization")  # the whole screen is back
         gpu.gpu(0, utilization=88)
         terminal.shows(r"88 ?%")  # and live
         terminal.press("3")
