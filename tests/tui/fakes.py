@@ -43,8 +43,8 @@ from gpuhop_tui.tui.opening import FirstRun, Opened
 from tests.tui.fake_containers import FakeContainers
 from tests.tui.fake_jobs import with_jobs
 from tests.tui.fake_keychain import FakeKeychain
-from tests.tui.fake_ports import FakePorts
 from tests.tui.fake_past import KeptPast, kept_past
+from tests.tui.fake_ports import FakePorts
 from tests.tui.fake_sessions import FakeSessions, FakeTail, training_log, with_sessions
 
 NOW = 1_762_869_731.0  # 11 November 2025, 14:02:11 UTC

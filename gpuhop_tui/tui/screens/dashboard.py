@@ -39,7 +39,12 @@ LEAST_WIDTH, LEAST_HEIGHT = 80, 24
 
 
 class DashboardScreen(
-    NewContainerActions, ContainerViews, DoorActions, JobActions, AlertActions, HistoryActions,
+    NewContainerActions,
+    ContainerViews,
+    DoorActions,
+    JobActions,
+    AlertActions,
+    HistoryActions,
     ReserveActions,
 ):
     """Shows the states it is given by `show`."""
