@@ -8,12 +8,14 @@ Nothing is staged: the figures are what the simulated GPUs report while it runs.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
 
 from gpuhop_tui.demo.fleet import open_demo
+from gpuhop_tui.demo.templates import TEMPLATES
 from gpuhop_tui.fleet.state import FleetState
 from gpuhop_tui.fleet.summary import GpuPlace
 from gpuhop_tui.ssh.prompts import Prompter
@@ -56,6 +58,16 @@ class Shot:
 
         await self.until(has_past)
 
+    async def until_shown(self, *patterns: str) -> None:
+        """Wait until the screen shows all of these."""
+        async with asyncio.timeout(SECONDS):
+            while not all(re.search(each, self._text()) for each in patterns):
+                await self.pilot.pause(0.2)
+        await self.pilot.pause(1.0)
+
+    def _text(self) -> str:
+        return self.app.export_screenshot().replace("&#160;", " ")
+
     async def go(self, node: str, gpu: int | None, *keys: str) -> None:
         """Select a node, and one of its GPUs if it has any; then press keys."""
         if gpu is None:
@@ -73,7 +85,7 @@ class Shot:
 
 async def open_fleet(prompter: Prompter) -> Opened:
     """The demo, sampled often, so that there is a past to show soon."""
-    return Opened(await open_demo(prompter, sample_interval=0.5))
+    return Opened(await open_demo(prompter, sample_interval=0.5), templates=TEMPLATES)
 
 
 async def shoot(size: tuple[int, int], session: Callable[[Shot], Awaitable[None]]) -> None:
@@ -87,18 +99,28 @@ async def shoot(size: tuple[int, int], session: Callable[[Shot], Awaitable[None]
 
 async def usual(shot: Shot) -> None:
     await shot.until_history("gpu-01", 4)
-    await shot.go("gpu-01", 4, "3")
+    await shot.go("gpu-01", 4, "4")
     shot.take("dashboard")
-    await shot.go("gpu-01", 0, "1")
-    shot.take("processes")
     await shot.go("lab-b", 0, "1")
     shot.take("mig")
-    await shot.go("gpu-03", None, "5")
+    await shot.go("gpu-03", None, "6")
     shot.take("node-down")
-    await shot.go("gpu-01", 0, "4")
+    await shot.go("gpu-01", 0, "5")
     shot.take("node")
     await shot.go("gpu-01", 0, "question_mark")
     shot.take("help")
+    await shot.pilot.press("escape")
+    await shot.go("gpu-01", 0, "2")
+    await shot.until_shown("jonas-lora", "K/s|G|M")
+    shot.take("containers")
+    await shot.pilot.press("J")
+    await shot.until_shown("jobs", "lora")
+    shot.take("jobs")
+    await shot.pilot.press("escape", "n")
+    await shot.until_shown("from which template")
+    await shot.pilot.press("enter")
+    await shot.until_shown("docker run")
+    shot.take("new-container")
 
 
 async def small(shot: Shot) -> None:
