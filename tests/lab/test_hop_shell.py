@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,13 @@ from tests.lab.world import World
 
 def end_session(world: World, node: str = "gpu-01") -> None:
     tmux(world[node], "kill-server", check=False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_for_the_next_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "world" in request.fixturenames:  # shared: also where the test failed
+        end_session(request.getfixturevalue("world"))
 
 
 def sane(terminal) -> bool:
