@@ -122,7 +122,9 @@ class Entry:
         elif job.tmux is not None and session is None:
             missing["session"] = NOT_LISTED if places.looked_at_sessions else NOT_LOOKED
         if line is None:
-            missing["last_line"] = missing.get("session", "it runs in no tmux session")
+            outside = "it runs in no tmux session"
+            unjoined = outside if session is None else f"which pane of {session} it has is not told"
+            missing["last_line"] = missing.get("session", unjoined)
         user, user_from = job.user, job.user_from
         if container is not None or found is not None or not user_from:
             user, user_from = owner_of(job, places)

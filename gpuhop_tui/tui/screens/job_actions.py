@@ -183,6 +183,8 @@ class JobActions(ContainerHops):
 
     def _why_no_session(self, job: Job) -> str:
         node = self._node_of(job)
+        if job.tmux is None and job.session is not None:
+            return f"which pane of {job.session} it has is not told"
         if job.tmux is None:
             return "it runs in no tmux session"
         if node is not None and node.sessions_problem is not None:
