@@ -10,7 +10,6 @@ import fcntl
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from typing import Any
 
 import platformdirs
 
+from gpuhop_tui.config.atomic import write_atomically
 from gpuhop_tui.sessions.hop_target import HopTarget
 
 KEPT = 50
@@ -138,13 +138,4 @@ def _write(path: Path, hops: list[OpenHop]) -> None:
         }
         for hop in hops
     ]
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".hops-")  # 0600
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(entries, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_atomically(path, json.dumps(entries, indent=1).encode())

@@ -17,18 +17,13 @@ from tests.tui.fake_containers import container
 from tests.tui.fakes import GIB, NOW
 
 
-class FakeLog:
-    """A log whose lines are written by hand, one a second up to NOW."""
+class _Followed:
+    """What both have in common: they are started, followed by their changes, and closed."""
 
-    def __init__(self, of: Container | None = None) -> None:
+    def __init__(self, of: Container | None, view: FollowView) -> None:
         self.container = of or container("train-llm", NOW)
-        self.view = LogView()
-        self.entries: deque[Entry] = deque()
-        self.is_full = self.started = self.closed = False
-        self.past: list[Entry] = []  # what `earlier` gives, 50 at a time, from the end
-        self.gate = asyncio.Event()  # while it is cleared, `earlier` waits
-        self.gate.set()
-        self.refusal: Exception | None = None
+        self.view = view
+        self.started = self.closed = False
         self._changed = asyncio.Event()
         self._changed.set()
 
@@ -43,6 +38,23 @@ class FakeLog:
             await self._changed.wait()
             self._changed.clear()
             yield
+
+    def set(self, **fields: object) -> None:
+        self.view = replace(self.view, **fields)  # type: ignore[arg-type]
+        self._changed.set()
+
+
+class FakeLog(_Followed):
+    """A log whose lines are written by hand, one a second up to NOW."""
+
+    def __init__(self, of: Container | None = None) -> None:
+        super().__init__(of, LogView())
+        self.entries: deque[Entry] = deque()
+        self.is_full = False
+        self.past: list[Entry] = []  # what `earlier` gives, 50 at a time, from the end
+        self.gate = asyncio.Event()  # while it is cleared, `earlier` waits
+        self.gate.set()
+        self.refusal: Exception | None = None
 
     async def earlier(self) -> list[Entry]:
         await self.gate.wait()
@@ -63,40 +75,16 @@ class FakeLog:
         self.entries.append(LogMark(text, bad))
         self._changed.set()
 
-    def set(self, **fields: object) -> None:
-        self.view = replace(self.view, **fields)  # type: ignore[arg-type]
-        self._changed.set()
 
-
-class FakeUsage:
+class FakeUsage(_Followed):
     """Figures of a container that are set by hand."""
 
     def __init__(self, of: Container | None = None) -> None:
-        self.container = of or container("train-llm", NOW)
-        self.view = FollowView(FollowState.LIVE)
+        super().__init__(of, FollowView(FollowState.LIVE))
         self.points: deque[tuple[float, UsagePoint | None]] = deque()
-        self.started = self.closed = False
-        self._changed = asyncio.Event()
-        self._changed.set()
-
-    def start(self) -> None:
-        self.started = True
-
-    async def close(self) -> None:
-        self.closed = True
-
-    async def changes(self) -> AsyncIterator[None]:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            yield
 
     def add(self, point: UsagePoint | None, at: float = NOW) -> None:
         self.points.append((at, point))
-        self._changed.set()
-
-    def set(self, **fields: object) -> None:
-        self.view = replace(self.view, **fields)  # type: ignore[arg-type]
         self._changed.set()
 
 
