@@ -19,10 +19,10 @@ from pydantic import (
     model_validator,
 )
 
+from gpuhop_tui.config.durations import duration_seconds
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHELL = re.compile(r"['`\"$\\;&<>|(){}]")
-_DURATION = re.compile(r"(?=[0-9])([0-9]{1,12}[smhdw])*([0-9]{1,12})?", re.IGNORECASE)
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([bkmgt]|[kmgt]i?b)?", re.IGNORECASE)
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 _PORTS = re.compile(r"((\[[0-9a-f:]+\]|\d+(\.\d+){3}):)?(\d+:)?\d+(/(tcp|udp))?", re.IGNORECASE)
@@ -88,10 +88,10 @@ def _duration(value: Any) -> Any:
     """Seconds of "8h", "30m", "1h30m", "2d" (sshd_config(5), TIME FORMATS) or of a number."""
     if not isinstance(value, str):
         return value
-    if not _DURATION.fullmatch(value):
+    seconds = duration_seconds(value)
+    if seconds is None:
         raise ValueError('must be a duration such as "8h", "30m" or "2d", or seconds')
-    parts = re.findall(r"([0-9]+)([smhdw]?)", value.lower())
-    return sum(int(number) * _SECONDS[unit] for number, unit in parts)
+    return seconds
 
 
 def _lifetime(seconds: int) -> int:

@@ -3,16 +3,14 @@ what is not well with them, each with the command that mends it."""
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpuhop_tui.config.durations import duration_seconds
 from gpuhop_tui.ssh.key_facts import KeyFacts
 
-_LIFETIME = re.compile(r"([0-9]+[smhdw]?)+")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 SOON_SECONDS = 24 * 3600.0  # a certificate that ends within this time is told of
 
 
@@ -130,13 +128,12 @@ def read_lifetime(text: str) -> int | None:
 
     Raises ValueError, which says what is wrong.
     """
-    text = text.strip().lower()
+    text = text.strip()
     if not text:
         return None
-    if not _LIFETIME.fullmatch(text):
+    seconds = duration_seconds(text)
+    if seconds is None:
         raise ValueError('is no duration such as "8h", "30m" or "2d"')
-    parts = re.findall(r"([0-9]+)([smhdw]?)", text)
-    seconds = sum(int(number) * _SECONDS[unit] for number, unit in parts)
     if not 0 < seconds < 1 << 32:  # the protocol of agents has 32 bits for it
         raise ValueError("must be more than nothing, and less than an age")
     return seconds
